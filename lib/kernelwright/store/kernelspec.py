@@ -1,0 +1,94 @@
+"""kernel.json: the one file that is switched, and what we write into it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from typing import TYPE_CHECKING, Any
+
+from .atomic import explained, make_folder, read_json, write_bytes, write_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..model import Generation
+
+VERSION = 1
+SIZE_LIMIT = 1 << 20  # bytes; a larger kernel.json is nobody's kernel
+
+
+def kernel_json(
+    generation: Generation, *, recipe_hash: str, runtime: Path, interrupt_mode: str
+) -> dict[str, Any]:
+    """The kernel.json of a generation: absolute argv, and who made it in metadata.kernelwright."""
+    recipe = generation.recipe
+    metadata: dict[str, Any] = {
+        "kernelwright": {
+            "version": VERSION,
+            "id": generation.kernel_id,
+            "generation": generation.number,
+            "recipe_hash": recipe_hash,
+            "runtime": str(runtime),
+        }
+    }
+    if recipe.language == "python":
+        metadata["debugger"] = True
+    return {
+        "argv": [str(generation.folder / "launch.sh"), "{connection_file}"],
+        "display_name": recipe.title,
+        "language": recipe.language,
+        "interrupt_mode": interrupt_mode,
+        "metadata": metadata,
+    }
+
+
+def read(folder: Path) -> dict[str, Any] | None:
+    """The kernel.json of a kernelspec folder when it is a plain, sound file of ours or alike."""
+    path = folder / "kernel.json"
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    if not os.path.isfile(path) or status.st_size > SIZE_LIMIT:
+        return None
+    value = read_json(path, SIZE_LIMIT)
+    return value if isinstance(value, dict) else None
+
+
+def ours(spec: dict[str, Any] | None) -> dict[str, Any] | None:
+    """metadata.kernelwright of a kernel.json that we made, else None."""
+    metadata = spec.get("metadata") if spec else None
+    mine = metadata.get("kernelwright") if isinstance(metadata, dict) else None
+    if not isinstance(mine, dict) or not isinstance(mine.get("id"), str):
+        return None
+    return mine
+
+
+def write(folder: Path, spec: dict[str, Any], *, resources: Path | None = None) -> None:
+    """Publish `spec`: logos first, kernel.json last and in one step, so that readers see all or nothing."""
+    make_folder(folder, 0o755)
+    if resources is not None and resources.is_dir():
+        for logo in resources.glob("logo-*"):
+            if not (folder / logo.name).exists():
+                write_bytes(folder / logo.name, logo.read_bytes(), 0o644)
+    write_json(folder / "kernel.json", spec, 0o644)
+
+
+def move_to_backup(folder: Path, backups: Path) -> Path:
+    """Move a kernelspec folder (or the link to it) out of Jupyter's sight, and say where it went."""
+    make_folder(backups)
+    target = backups / f"{folder.name}.{time.strftime('%Y%m%d-%H%M%S')}"
+    number = 1
+    while os.path.lexists(target):
+        target = backups / f"{target.name.split('~')[0]}~{number}"
+        number += 1
+    with explained(folder):
+        try:
+            os.rename(folder, target)
+        except OSError:
+            if not folder.is_dir() or folder.is_symlink():
+                raise
+            shutil.copytree(folder, target, symlinks=True)  # another file system: copy first, remove then
+            shutil.rmtree(folder)
+    return target

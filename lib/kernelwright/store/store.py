@@ -1,0 +1,309 @@
+"""The user's own kernels: ids, names and generations (docs/concepts/store.md).
+
+A kernel has a random id for ever; each kernelspec folder is only a name for it. A generation is built
+in its final place and valid only with its `complete` marker; publishing switches one file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import shutil
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import paths
+from ..errors import UserError
+from ..model import Generation, Made, Recipe
+from ..recipe import dump, load
+from . import kernelspec
+from .atomic import explained, make_folder, read_json, write_json, write_text
+from .lock import process_start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ..config.model import SiteConfig
+
+KEPT = 2  # generations kept by default
+
+
+@dataclass(frozen=True)
+class Owned:
+    """A kernel that we made for this user: its id, its published name and its kernel.json."""
+
+    name: str
+    id: str
+    folder: Path
+    spec: Mapping[str, Any]
+    number: int
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def recipe_hash(self) -> str:
+        """By which the same request finds this kernel again."""
+        return str(self.spec["metadata"]["kernelwright"].get("recipe_hash", ""))
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A generation that is being built; nothing of it is seen until `finish` and `publish`."""
+
+    kernel_id: str
+    number: int
+    folder: Path
+    prefix: Path
+
+
+@dataclass(frozen=True)
+class Store:
+    """The kernels of one home; `site` says where environments lie and how names are expanded."""
+
+    home: Path
+    site: SiteConfig
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    @property
+    def data(self) -> Path:
+        """Everything of ours in this home but the kernelspecs."""
+        return paths.data_folder(self.home)
+
+    @property
+    def specs(self) -> Path:
+        """Jupyter's folder for this user's kernelspecs."""
+        return paths.kernelspec_folder(self.home)
+
+    @property
+    def backups(self) -> Path:
+        """Where replaced and removed kernelspecs that were not ours go."""
+        return self.data / "backups"
+
+    def environments(self) -> Path:
+        """The folder of environments: the site's storage root, else beside the generations."""
+        root = self.site.storage.root
+        return expand(root, self.home, self.environ) if root else self.data / "kernels"
+
+    def lock_path(self, name: str) -> Path:
+        """The lock that every change of the kernel called `name` holds."""
+        return self.data / "locks" / f"{name}.lock"
+
+    # --- finding ---------------------------------------------------------------------------------
+
+    def kernels(self) -> list[Owned]:
+        """Every kernel that we made for this user, by name; aliases are joined to their kernel."""
+        found: dict[str, Owned] = {}
+        aliases: dict[str, list[str]] = {}
+        for name in self._spec_names():
+            spec = kernelspec.read(self.specs / name)
+            mine = kernelspec.ours(spec)
+            if spec is None or mine is None:
+                continue
+            if mine.get("alias_of"):
+                aliases.setdefault(mine["id"], []).append(name)
+                continue
+            number = mine.get("generation")
+            found[name] = Owned(
+                name, mine["id"], self.specs / name, spec, number if isinstance(number, int) else 0
+            )
+        return [
+            Owned(o.name, o.id, o.folder, o.spec, o.number, tuple(sorted(aliases.get(o.id, ()))))
+            for o in found.values()
+        ]
+
+    def _spec_names(self) -> list[str]:
+        try:
+            with os.scandir(self.specs) as entries:
+                return sorted(e.name for e in entries if e.is_dir())
+        except OSError:
+            return []
+
+    def find(self, name: str) -> Owned:
+        """The owned kernel called `name` (or known by that alias); UserError `no-such-kernel` else."""
+        kernels = self.kernels()
+        for owned in kernels:
+            if name == owned.name or name in owned.aliases:
+                return owned
+        if os.path.lexists(self.specs / name) and name not in {"", ".", ".."}:
+            raise UserError(
+                "not-owned",
+                f"`{name[:80]}` was not made by kernelwright",
+                context={"kernelspec": str(self.specs / name)},
+                hint=f"`kernelwright adopt {name}` takes it into care",
+            )
+        near = difflib.get_close_matches(name, [o.name for o in kernels], n=1)
+        raise UserError(
+            "no-such-kernel",
+            f"you have no kernel called `{name[:80]}`",
+            hint=f"did you mean `{near[0]}`?" if near else "`kernelwright list` shows your kernels",
+        )
+
+    def generations(self, kernel_id: str) -> list[Generation]:
+        """The complete generations of a kernel, oldest first; what cannot be read is left out."""
+        found = []
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(self.data / "kernels" / kernel_id):
+                if entry.name.isdecimal() and entry.is_dir():
+                    generation = self._read_generation(kernel_id, int(entry.name))
+                    if generation is not None and generation.complete:
+                        found.append(generation)
+        return sorted(found, key=lambda g: g.number)
+
+    def generation(self, kernel_id: str, number: int | None = None) -> Generation:
+        """One generation, the newest by default; UserError `no-such-generation`."""
+        if number is None:
+            known = self.generations(kernel_id)
+            if known:
+                return known[-1]
+        else:
+            one = self._read_generation(kernel_id, number)
+            if one is not None and one.complete:
+                return one
+        raise UserError(
+            "no-such-generation",
+            f"generation {number if number is not None else ''} of this kernel is not there".replace("  ", " "),
+            context={"folder": str(self.data / "kernels" / kernel_id)},
+            hint="`kernelwright generations NAME` lists them; `kernelwright repair NAME` rebuilds",
+        )
+
+    def _read_generation(self, kernel_id: str, number: int) -> Generation | None:
+        folder = self.data / "kernels" / kernel_id / str(number)
+        made = read_json(folder / "made.json")
+        try:
+            recipe = load((folder / "recipe.yml").read_text(), source=str(folder / "recipe.yml"))
+        except (OSError, ValueError, UserError):
+            return None
+        if not isinstance(made, dict):
+            return None
+        facts = read_json(folder / "facts.json")
+        known = {k: made.get(k) for k in Made.__dataclass_fields__ if k in made}
+        try:
+            created = (folder / "complete").stat().st_mtime
+        except OSError:
+            created = 0.0
+        return Generation(
+            kernel_id, number, folder, recipe, Made(**known), created, created > 0, facts if isinstance(facts, dict) else {}
+        )
+
+    # --- building --------------------------------------------------------------------------------
+
+    def new_generation(self, kernel_id: str | None, recipe: Recipe) -> Draft:
+        """A folder for the next build of a kernel; None begins a new kernel."""
+        kernel = kernel_id or os.urandom(8).hex()
+        parent = make_folder(self.data / "kernels" / kernel)
+        number = 1 + max((int(n) for n in os.listdir(parent) if n.isdecimal()), default=0)
+        folder = make_folder(parent / str(number))
+        (folder / "building").write_text(f"{os.getpid()} {process_start(os.getpid())} {os.uname().nodename}\n")
+        write_text(folder / "recipe.yml", dump(recipe))
+        prefix = self.environments() / kernel / str(number) / "env"
+        make_folder(prefix.parent)
+        return Draft(kernel, number, folder, prefix)
+
+    def finish(self, draft: Draft, recipe: Recipe, made: Made, facts: Mapping[str, Any]) -> Generation:
+        """Write what the build left behind, then the marker that makes the generation valid."""
+        write_text(draft.folder / "recipe.yml", dump(recipe))
+        write_json(draft.folder / "made.json", {k: getattr(made, k) for k in Made.__dataclass_fields__})
+        write_json(draft.folder / "facts.json", dict(facts))
+        write_text(draft.folder / "complete", "")
+        with contextlib.suppress(OSError):
+            os.unlink(draft.folder / "building")
+        return Generation(draft.kernel_id, draft.number, draft.folder, recipe, made, time.time(), True, dict(facts))
+
+    def discard(self, draft: Draft, *, log_name: str | None = None) -> Path | None:
+        """Take an unfinished build away; its logs are kept and their folder returned."""
+        kept = None
+        logs = [p for p in draft.folder.glob("*.log") if p.stat().st_size]
+        if logs and log_name:
+            kept = self.data / "logs" / f"{log_name}-{time.strftime('%Y%m%d-%H%M%S')}"
+            make_folder(kept.parent)
+            make_folder(kept)
+            for log in logs:
+                shutil.copyfile(log, kept / log.name)
+        for folder in {draft.prefix.parent, draft.folder}:
+            shutil.rmtree(folder, ignore_errors=True)
+        for parent in {draft.prefix.parent.parent, draft.folder.parent}:
+            with contextlib.suppress(OSError):
+                os.rmdir(parent)
+        return kept
+
+    def publish(
+        self, name: str, spec: dict[str, Any], *, force: bool = False, resources: Path | None = None
+    ) -> Path | None:
+        """Switch `name` to `spec`; a kernelspec that is not ours is refused, or with `force` moved away.
+
+        Returns where such a kernelspec went. Raises `kernel-not-owned`.
+        """
+        folder, moved = self.specs / name, None
+        if os.path.lexists(folder) and kernelspec.ours(kernelspec.read(folder)) is None:
+            if any(True for _ in _entries(folder)) or folder.is_symlink() or not folder.is_dir():
+                if not force:
+                    raise UserError(
+                        "kernel-not-owned",
+                        f"there is a kernel `{name}` already that kernelwright did not make",
+                        context={"kernelspec": str(folder)},
+                        hint="choose another name, `kernelwright adopt` it, or use --force to move it to a backup",
+                    )
+                moved = kernelspec.move_to_backup(folder, self.backups)
+        kernelspec.write(folder, spec, resources=resources)
+        return moved
+
+    def unpublish(self, name: str, *, force: bool = False) -> Path | None:
+        """Take the name away: kernel.json first, so that no reader sees half; returns a backup's place."""
+        folder = self.specs / name
+        if kernelspec.ours(kernelspec.read(folder)) is None:
+            if not force:
+                raise UserError(
+                    "kernel-not-owned",
+                    f"kernelwright did not make the kernel `{name}`",
+                    context={"kernelspec": str(folder)},
+                    hint=f"use --force to move it to {self.backups}",
+                )
+            return kernelspec.move_to_backup(folder, self.backups)
+        with explained(folder):
+            if folder.is_symlink():
+                os.unlink(folder)
+                return None
+            os.unlink(folder / "kernel.json")
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+
+    # --- launcher settings: beside the generations, changed without a build ------------------------
+
+    def launcher(self, kernel_id: str) -> dict[str, Any]:
+        """launcher.json of a kernel: `{"slurm": {...}}`, or {} for a local kernel."""
+        value = read_json(self.data / "kernels" / kernel_id / "launcher.json")
+        return value if isinstance(value, dict) else {}
+
+    def set_launcher(self, kernel_id: str, settings: Mapping[str, Any]) -> None:
+        """Replace the launcher settings of a kernel."""
+        write_json(self.data / "kernels" / kernel_id / "launcher.json", dict(settings))
+
+
+def expand(text: str, home: Path, environ: Mapping[str, str]) -> Path:
+    """A site path with {user}, {home}, ~ and ${NAME} filled in; UserError `unset-variable`."""
+    import pwd
+    import re
+
+    user = pwd.getpwuid(os.getuid()).pw_name if "{user}" in text else ""
+    filled = text.replace("{user}", user).replace("{home}", str(home))
+    if filled.startswith("~/") or filled == "~":
+        filled = str(home) + filled[1:]
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if not environ.get(name):
+            raise UserError(
+                "unset-variable",
+                f"`{text}` needs the variable {name}, which is not set here",
+                hint="ask the site, or set it in your shell's start file",
+            )
+        return environ[name]
+
+    return Path(re.sub(r"\$\{(\w+)\}|\$(\w+)", value, filled))
+
+
+def _entries(folder: Path) -> Iterator[str]:
+    with contextlib.suppress(OSError):
+        yield from os.listdir(folder)
