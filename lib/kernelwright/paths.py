@@ -18,7 +18,12 @@ LEGACY = ".ipython/kernels"
 
 
 def home_folder() -> Path:
-    """The home of the user whose process this is, from passwd; $HOME only where passwd has none."""
+    """The home of the user whose process this is, from passwd; $HOME only where passwd has none.
+
+    KERNELWRIGHT_HOME names another one: for the demonstration and for tests, which leave the person's own alone.
+    """
+    if named := os.environ.get("KERNELWRIGHT_HOME"):
+        return Path(named)
     try:
         return Path(pwd.getpwuid(os.getuid()).pw_dir)
     except KeyError:
