@@ -1,0 +1,159 @@
+"""Virtual environments: uv makes them over an interpreter that is already on the node."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UserError
+from ..model import Command, Made, VenvSpec
+from . import layout, uv
+
+if TYPE_CHECKING:
+    from ..errors import Problem
+    from ..model import Recipe
+    from ..progress import Progress
+    from .base import Place
+
+ENTRY = ("{generation}/entry.py", "-f", "{connection_file}")
+
+
+def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
+    """Make the virtual environment, seed pip, and install the requirements from an exact lock."""
+    spec = recipe.environment
+    assert isinstance(spec, VenvSpec)  # noqa: S101 - the kind was chosen by the spec
+    base = find_python(spec.python, place)
+    progress.phase("link", f"making the environment over {base}")
+    tool = uv.Uv(place, progress)
+    shutil.rmtree(place.prefix, ignore_errors=True)
+    tool.run("venv", "--seed", "--python", str(base), "--no-project", str(place.prefix))
+    files = [expand_user(spec.file, place.home)] if spec.file else []
+    for path in files:
+        if not uv.has(path):
+            raise UserError("file-not-found", f"`{path}` cannot be read", hint="give the path of a requirements.txt or pyproject.toml")
+    wanted = list(spec.requirements)
+    if recipe.language == "python" and not any(re.match(r"ipykernel\b", w) for w in wanted):
+        wanted.append("ipykernel")
+    python = place.prefix / "bin/python"
+    lock, loose = _from_lock(spec.lock, place, progress, python) if spec.lock else uv.install(place, progress, python, wanted, files)
+    return Made(
+        kind="venv",
+        language=recipe.language,
+        prefix=str(place.prefix),
+        interpreter=str(python),
+        lock="requirements.lock",
+        facts={"base": str(base), "python": layout.python_version(place.prefix), "unhashed": loose, "packages": lock.count("==")},
+    )
+
+
+def _from_lock(lock: str, place: Place, progress: Progress, python: Path) -> tuple[str, list[str]]:
+    """Install exactly what an earlier build locked (`repair`, `import`, `clone`)."""
+    source = Path(expand_user(lock, place.home))
+    if not uv.has(str(source)):
+        raise UserError("file-not-found", f"the lock `{source}` cannot be read")
+    text = source.read_text()
+    (place.keep / "requirements.lock").write_text(text)
+    loose = uv.unhashed(text)
+    progress.phase("download", "downloading and installing the locked packages")
+    hashes = [] if loose else ["--require-hashes"]
+    uv.Uv(place, progress).run("pip", "install", "--no-deps", "--python", str(python), *hashes, "-r", str(place.keep / "requirements.lock"))
+    return text, loose
+
+
+def command(recipe: Recipe, made: Made) -> Command:
+    """The environment's own interpreter by absolute path; other languages by their kernelspec in it."""
+    assert made.prefix is not None  # noqa: S101 - make() always gives one
+    bin_folder = os.path.join(made.prefix, "bin")
+    env = {"VIRTUAL_ENV": made.prefix}
+    if recipe.language == "python" and not recipe.command:
+        return Command((str(made.interpreter), *ENTRY), env=env, path=(bin_folder,), interrupt_mode="message" if message_interrupts(made) else "signal")
+    argv = recipe.command or layout.language_command(Path(made.prefix), recipe.language)
+    if argv is None:
+        raise no_such_language(made.prefix, recipe.language)
+    return Command(argv, env=env, path=(bin_folder,))
+
+
+def message_interrupts(made: Made) -> bool:
+    """Whether `made` says that its kernel answers interrupt messages; signals are safe for all others."""
+    return bool(made.facts.get("message_interrupts"))
+
+
+def no_such_language(prefix: str, language: str) -> UserError:
+    """No kernelspec in the prefix speaks the language that the recipe asks for."""
+    known = sorted({str(s.get("language")) for s in layout.kernelspecs(Path(prefix)).values()})
+    return UserError(
+        "language-not-found",
+        f"no kernel for the language `{language}` lies in `{prefix}`",
+        context={"languages there": ", ".join(known) or "none"},
+        hint="install that language's kernel package in the environment, or give the start command in the recipe's `command`",
+    )
+
+
+def check(recipe: Recipe, made: Made) -> list[Problem]:
+    """Whether interpreter, base interpreter and ipykernel are still there."""
+    return layout.check_prefix(made.prefix, made.interpreter, recipe.language)
+
+
+def find_python(wanted: str | None, place: Place) -> Path:
+    """The base interpreter: a path, or the first of that version; nothing is ever downloaded.
+
+    Raises `python-not-found` with the versions that there are.
+    """
+    if wanted and "/" in wanted:
+        path = Path(expand_user(wanted, place.home))
+        if os.access(path, os.X_OK) and path.is_file():
+            return path
+        raise UserError("python-not-found", f"the interpreter `{path}` cannot be run")
+    version = wanted.lower().removeprefix("python").strip(" =") if wanted else None
+    known = pythons(place)
+    for path, have in known.items():
+        if version is None or have == version or version.startswith(have + "."):
+            return path
+    raise UserError(
+        "python-not-found",
+        f"there is no Python {version or ''} on this node".replace("  ", " "),
+        context={"there are": ", ".join(sorted(set(known.values()))) or "none"},
+        hint="choose one of these, or make a conda kernel, which brings its own Python",
+    )
+
+
+def pythons(place: Place) -> dict[Path, str]:
+    """The interpreters that this node offers, the site's own first, each with its X.Y version."""
+    named = [Path(expand_user(p, place.home)) for p in place.site.python.interpreters]
+    folders = ["/usr/bin", "/usr/local/bin", *place.environ.get("PATH", "").split(os.pathsep)]
+    found: dict[Path, str] = {}
+    for path in [*named, *(Path(f) / "python3" for f in folders if f), *_versioned(folders)]:
+        real = os.path.realpath(path)
+        match = re.fullmatch(r"python(3\.\d+)", os.path.basename(real))
+        if match and os.access(path, os.X_OK) and path not in found and not _is_shim(path):
+            if not (path.parent.parent / "pyvenv.cfg").exists() or path in named:
+                found[path] = match[1]
+    return found
+
+
+def _versioned(folders: list[str]) -> list[Path]:
+    found = []
+    for folder in dict.fromkeys(f for f in folders if f):
+        try:
+            names = [n for n in os.listdir(folder) if re.fullmatch(r"python3\.\d+", n)]
+        except OSError:
+            continue
+        found += [Path(folder) / n for n in sorted(names, key=lambda n: -int(n.split(".")[1]))]
+    return found
+
+
+def _is_shim(path: Path) -> bool:
+    """pyenv and the like put scripts in the way, which cost 100 ms and depend on the shell."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(2) == b"#!"
+    except OSError:
+        return True
+
+
+def expand_user(path: str, home: Path) -> str:
+    """`~` for the home that we work for."""
+    return str(home) + path[1:] if path == "~" or path.startswith("~/") else path
