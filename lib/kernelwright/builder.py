@@ -1,0 +1,290 @@
+"""Recipe -> environment -> launch script -> start test -> published generation.
+
+The one place where environment, launch and store meet. Everything happens under the kernel's lock; until
+the last step nothing is visible, and a failure at any moment leaves the kernel as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import environments, node
+from .environments.base import Place
+from .environments.venv import expand_user
+from .errors import UserError
+from .model import SlurmSettings
+from .recipe import dump, recipe_hash, to_mapping
+from .store import Draft, Owned, Store, kernelspec, lock, write_json, write_text
+from .store.atomic import sweep
+from .store.prune import remove_stale
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .config.model import SiteConfig
+    from .model import Command, Generation, Made, Recipe
+    from .progress import Progress
+
+LOCK_WAIT = 3600.0  # seconds that a second session waits for the build of the first
+
+
+@dataclass(frozen=True)
+class Builder:
+    """What a build needs to know of its surroundings."""
+
+    home: Path
+    environ: Mapping[str, str]
+    site: SiteConfig
+    runtime: Path
+    progress: Progress
+    test: bool = True
+    test_timeout: float = 60.0
+
+    @property
+    def store(self) -> Store:
+        """The kernels of this home."""
+        return Store(self.home, self.site, self.environ)
+
+    def create(self, recipe: Recipe, *, replace: bool = False, force: bool = False, reuse: bool = False) -> Generation:
+        """Build `recipe` and publish it under its name.
+
+        With `reuse` a kernel that was built from the same recipe is returned as it is: the same
+        request builds once, also when two sessions ask at the same time. Raises `kernel-exists`.
+        """
+        self._check_policy(recipe)
+        with self._locked(recipe.name, f"create {recipe.name}"):
+            existing = self._existing(recipe.name, replace=replace or reuse, force=force)
+            digest = self.hash(recipe)
+            if existing and reuse:
+                if existing.recipe_hash == digest and not self._broken(existing):
+                    return self.store.generation(existing.id, existing.number)
+                if not replace:
+                    raise _exists(recipe.name)
+            generation = self._build(recipe, existing.id if existing else None)
+            self._publish(generation, digest, force=force)
+            remove_stale(self.store, generation.kernel_id)
+            return generation
+
+    def next_generation(self, owned: Owned, recipe: Recipe) -> Generation:
+        """Build another generation of a kernel and switch to it; the old one stays for `rollback`."""
+        self._check_policy(recipe)
+        with self._locked(owned.name, f"update {owned.name}"):
+            generation = self._build(recipe, owned.id)
+            self._publish(generation, self.hash(recipe))
+            remove_stale(self.store, owned.id)
+            return generation
+
+    def rerender(self, owned: Owned, recipe: Recipe) -> Generation:
+        """A generation with new settings over the environment that is there: no build, only a start test."""
+        old = self.store.generation(owned.id, owned.number)
+        with self._locked(owned.name, f"edit {owned.name}"):
+            draft = self.store.new_generation(owned.id, recipe)
+            for name in ("requirements.lock", "conda.lock"):
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.copyfile(old.folder / name, draft.folder / name)
+            generation = self._complete(draft, recipe, old.made)
+            self._publish(generation, self.hash(recipe))
+            return generation
+
+    def switch(self, owned: Owned, number: int) -> Generation:
+        """Publish another generation that was built before: `rollback`."""
+        with self._locked(owned.name, f"rollback {owned.name}"):
+            generation = self.store.generation(owned.id, number)
+            self._publish(generation, self.hash(generation.recipe))
+            return generation
+
+    def dry_run(self, recipe: Recipe) -> dict[str, str]:
+        """The files that a build would write, by name, without building; nothing is changed."""
+        from .launch import render
+
+        self._check_policy(recipe)
+        folder = self.store.data / "kernels/<id>/1"
+        place = Place(self.store.environments() / "<id>/1/env", folder, self.home, self.environ, self.site, self.runtime)
+        made = _imagined(recipe, place)
+        command = environments.kind(recipe.kind).command(recipe, made)
+        files = render(recipe, command, generation=folder, runtime=self.runtime, made=made, site=self.site)
+        shown = {"recipe.yml": dump(recipe), "launch.sh": files["launch.sh"]}
+        if recipe.slurm is not None:
+            shown["sbatch"] = self._sbatch(recipe, folder)
+        return shown
+
+    def _sbatch(self, recipe: Recipe, folder: Path) -> str:
+        from .slurm.script import render_script
+
+        return render_script(recipe.slurm or SlurmSettings(), self.site, generation=folder, name=recipe.name)
+
+    def hash(self, recipe: Recipe) -> str:
+        """The hash by which this request is found again, contents of named files included."""
+        named = [getattr(recipe.environment, key, None) for key in ("file", "lock")]
+        contents = []
+        for path in (p for p in named if p):
+            with contextlib.suppress(OSError):
+                contents.append(Path(expand_user(path, self.home)).read_bytes())
+        return recipe_hash(recipe, files=tuple(contents))
+
+    def _locked(self, name: str, command: str) -> contextlib.AbstractContextManager[None]:
+        def waiting(who: str) -> None:
+            self.progress.note(f"waiting for {who}, who makes this kernel now")
+
+        return lock(self.store.lock_path(name), command=f"kernelwright {command}", wait=LOCK_WAIT, on_wait=waiting)
+
+    def _existing(self, name: str, *, replace: bool, force: bool) -> Owned | None:
+        """The kernel that has this name now, when it may be replaced; raises where it may not."""
+        try:
+            owned = self.store.find(name)
+        except UserError as error:
+            if error.code == "not-owned" and not force:
+                raise UserError(
+                    "kernel-not-owned",
+                    f"there is a kernel `{name}` already that kernelwright did not make",
+                    context={"kernelspec": str(self.store.specs / name)},
+                    hint="choose another name, `kernelwright adopt` it, or use --force to move it to a backup",
+                ) from error
+            return None
+        if not replace:
+            raise _exists(name)
+        return owned if owned.name == name else None
+
+    def _broken(self, owned: Owned) -> bool:
+        """Whether what was built cannot be used again as it is."""
+        try:
+            generation = self.store.generation(owned.id, owned.number)
+        except UserError:
+            return True
+        problems = environments.kind(generation.made.kind).check(generation.recipe, generation.made)
+        return any(p.severity == "error" for p in problems)
+
+    def _check_policy(self, recipe: Recipe) -> None:
+        from .config.policy import check_recipe
+
+        for problem in check_recipe(recipe, self.site):
+            if problem.severity == "error":
+                raise UserError(problem.code, problem.message, hint=problem.hint)
+
+    def _build(self, recipe: Recipe, kernel_id: str | None) -> Generation:
+        sweep(self.store.specs)
+        draft = self.store.new_generation(kernel_id, recipe)
+        place = Place(draft.prefix, draft.folder, self.home, self.environ | recipe.build_env, self.site, self.runtime)  # type: ignore[operator] # a Mapping from os.environ or a test's dict
+        try:
+            made = environments.kind(recipe.kind).make(recipe, place, self.progress)
+            return self._complete(draft, recipe, made)
+        except BaseException as error:
+            kept = self.store.discard(draft, log_name=recipe.name)
+            if isinstance(error, UserError) and kept:
+                error.context.setdefault("log", str(kept))
+            raise
+
+    def _complete(self, draft: Draft, recipe: Recipe, made: Made) -> Generation:
+        from .launch import render
+
+        self.progress.phase("launch", "writing the start script")
+        command = environments.kind(recipe.kind).command(recipe, made)
+        files = render(recipe, command, generation=draft.folder, runtime=self.runtime, made=made, site=self.site)
+        for name, text in files.items():
+            write_text(draft.folder / name, text, 0o755 if name.endswith(".sh") else 0o644)
+        write_json(draft.folder / "command.json", {"interrupt_mode": recipe.interrupt_mode or command.interrupt_mode})
+        try:
+            if self.test:
+                self._start_test(draft, recipe, command)
+        except BaseException:
+            if made.prefix != str(draft.prefix):
+                self.store.discard(draft, log_name=recipe.name)
+            raise
+        return self.store.finish(draft, recipe, made, node.facts(self.environ))
+
+    def _start_test(self, draft: Draft, recipe: Recipe, command: Command) -> None:
+        from .launch.starttest import start_test
+
+        self.progress.phase("test", "starting the kernel once")
+        result = start_test(
+            [str(draft.folder / "launch.sh"), "--local", "{connection_file}"],
+            env=dict(self.environ),
+            cwd=self.home,
+            timeout=self.test_timeout,
+            interrupt_mode=recipe.interrupt_mode or command.interrupt_mode,
+            log=draft.folder / "test.log",
+            language=recipe.language,
+        )
+        if not result.ok:
+            problem = result.problem
+            raise UserError(
+                problem.code if problem else "start-test-failed",
+                problem.message if problem else "the new kernel did not start",
+                context={"evidence": (problem.evidence if problem else None) or result.output[-1500:] or "no output"},
+                hint=(problem.hint if problem else None) or "use --no-test to publish it all the same",
+            )
+
+    def _publish(self, generation: Generation, digest: str, *, force: bool = False) -> None:
+        recipe = generation.recipe
+        self.progress.phase("publish", "making it visible to Jupyter")
+        settings = to_mapping(recipe).get("launcher") or {}
+        self.store.set_launcher(generation.kernel_id, settings)
+        spec = kernelspec.kernel_json(
+            generation, recipe_hash=digest, runtime=self.runtime, interrupt_mode=self._interrupts(generation)
+        )
+        moved = self.store.publish(recipe.name, spec, force=force, resources=self._logos(recipe))
+        if moved:
+            self.progress.note(f"the kernel that was there is now in {moved}")
+
+    def _interrupts(self, generation: Generation) -> str:
+        from .store.atomic import read_json
+
+        stored = read_json(generation.folder / "command.json")
+        mode = stored.get("interrupt_mode") if isinstance(stored, dict) else None
+        return mode if mode in {"message", "signal"} else "signal"
+
+    def _logos(self, recipe: Recipe) -> Path | None:
+        if recipe.language != "python":
+            return None
+        found = sorted((self.runtime / "venv/lib").glob("python3*/site-packages/ipykernel/resources"))
+        return found[0] if found else None
+
+
+def _exists(name: str) -> UserError:
+    return UserError(
+        "kernel-exists",
+        f"you have a kernel called `{name}` already",
+        hint=f"choose another name, use `kernelwright update {name}` to change it, or --replace to build it anew",
+    )
+
+
+def _imagined(recipe: Recipe, place: Place) -> Made:
+    """What a build would most likely leave behind: enough to show the launch script beforehand."""
+    from .model import Made as MadeValue
+
+    path = getattr(recipe.environment, "path", None)
+    prefix = expand_user(path, place.home) if path else str(place.prefix)
+    facts: dict[str, Any] = {"image": getattr(recipe.environment, "image", None), "dry_run": True}
+    if recipe.kind == "prefix":
+        from .environments import layout
+
+        facts["conda"] = layout.is_conda(Path(prefix))
+    return MadeValue(recipe.kind, recipe.language, prefix, os.path.join(prefix, "bin/python"), facts=facts)
+
+
+def with_packages(recipe: Recipe, packages: tuple[str, ...]) -> Recipe:
+    """`recipe` with more packages, in the way its kind names them; UserError `cannot-add` for others."""
+    spec = recipe.environment
+    key = {"conda": "dependencies", "venv": "requirements"}.get(recipe.kind)
+    if key is None:
+        raise UserError(
+            "cannot-add",
+            f"packages cannot be added to the {recipe.kind} kernel `{recipe.name}`",
+            hint="its environment is not made by kernelwright: install them there, or make a conda or venv kernel",
+        )
+    have = getattr(spec, key)
+    stems = {_stem(p) for p in packages}
+    merged = (*(p for p in have if _stem(p) not in stems), *packages)
+    return replace(recipe, environment=replace(spec, **{key: merged, "lock": None}))
+
+
+def _stem(requirement: str) -> str:
+    import re
+
+    name = re.match(r"(?:[^\s:]+::)?([A-Za-z0-9._-]+)", requirement)
+    return re.sub(r"[-_.]+", "-", name[1]).lower() if name else requirement

@@ -1,0 +1,151 @@
+"""What may go: old generations, builds that were killed, environments that nothing names.
+
+A generation that a live kernel uses is never removed, whichever node the kernel runs on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import kernelspec
+from .atomic import read_json
+from .lock import process_start
+from .store import KEPT, Store
+
+if TYPE_CHECKING:
+    from ..model import Generation
+
+ELSEWHERE = 14 * 86400.0  # seconds for which a start record of another node counts as alive
+
+
+def remove_stale(store: Store, kernel_id: str, *, keep: int = KEPT) -> list[int]:
+    """Remove the generations of a kernel beyond the newest `keep`, and drafts whose builder is gone.
+
+    The published generation and those in use stay. Returns the numbers that were removed.
+    """
+    removed = []
+    published = {o.number for o in store.kernels() if o.id == kernel_id}
+    generations = store.generations(kernel_id)
+    kept = generations[-keep:] if keep else []
+    for generation in generations:
+        if generation in kept or generation.number in published or in_use(generation.folder):
+            continue
+        remove_generation(store, generation)
+        removed.append(generation.number)
+    _remove_drafts(store, kernel_id)
+    return removed
+
+
+def remove_kernel(store: Store, kernel_id: str) -> int:
+    """Remove every generation of a kernel that is not in use; returns how many stay."""
+    left = 0
+    for generation in store.generations(kernel_id):
+        if in_use(generation.folder):
+            left += 1
+        else:
+            remove_generation(store, generation)
+    _remove_drafts(store, kernel_id)
+    folder = store.data / "kernels" / kernel_id
+    if not left:
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.rmdir(store.environments() / kernel_id)
+    return left
+
+
+def remove_generation(store: Store, generation: Generation) -> None:
+    """Remove one generation; its environment only when no other generation runs on it."""
+    prefix = generation.made.prefix
+    own = store.environments() / generation.kernel_id
+    others = [g for g in store.generations(generation.kernel_id) if g.number != generation.number]
+    with contextlib.suppress(OSError):
+        os.unlink(generation.folder / "complete")  # invalid first: a kill from here on leaves a draft
+    if prefix and Path(prefix).is_relative_to(own) and all(g.made.prefix != prefix for g in others):
+        shutil.rmtree(Path(prefix).parent if Path(prefix).parent != generation.folder else prefix, ignore_errors=True)
+    if any(g.made.prefix and Path(g.made.prefix).is_relative_to(generation.folder) for g in others):
+        return  # a later generation still runs on the environment that lies in this folder
+    shutil.rmtree(generation.folder, ignore_errors=True)
+
+
+def _remove_drafts(store: Store, kernel_id: str) -> None:
+    """Builds that were killed: a folder without `complete` whose builder is no longer there."""
+    folder = store.data / "kernels" / kernel_id
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(folder):
+            draft = Path(entry.path)
+            if not entry.name.isdecimal() or (draft / "complete").exists() or _builder_lives(draft):
+                continue
+            used = [g.made.prefix or "" for g in store.generations(kernel_id)]
+            if any(p.startswith(f"{draft}/") for p in used):
+                continue
+            shutil.rmtree(store.environments() / kernel_id / entry.name, ignore_errors=True)
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def _builder_lives(draft: Path) -> bool:
+    try:
+        pid, started, host = (draft / "building").read_text().split()
+        age = time.time() - draft.stat().st_mtime
+    except (OSError, ValueError):
+        return False
+    if host != socket.gethostname():
+        return age < 86400
+    return str(process_start(int(pid))) == started
+
+
+def in_use(folder: Path) -> bool:
+    """Whether a kernel of this generation runs, here or (by its start record) on another node."""
+    for record in (folder / "starts").glob("*.json"):
+        start = read_json(record)
+        if not isinstance(start, dict) or start.get("ended"):
+            continue
+        if start.get("host") not in {None, socket.gethostname()}:
+            if time.time() - _mtime(record) < ELSEWHERE:
+                return True
+        elif isinstance(start.get("pid"), int) and process_start(start["pid"]) is not None:
+            return True
+    return _named_by_a_process(str(folder))
+
+
+def _named_by_a_process(folder: str) -> bool:
+    """Whether any process of ours was started from this folder: launch.sh or the entry."""
+    needle = (folder + "/").encode()
+    for entry in os.scandir("/proc"):
+        if entry.name.isdecimal() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError), open(f"/proc/{entry.name}/cmdline", "rb") as stream:
+                if any(part.startswith(needle) for part in stream.read(65536).split(b"\0")):
+                    return True
+    return False
+
+
+def _mtime(path: Path) -> float:
+    with contextlib.suppress(OSError):
+        return path.stat().st_mtime
+    return 0.0
+
+
+def unreferenced(store: Store) -> list[Path]:
+    """Kernel folders, and environments on the site's storage, that no kernelspec names any more."""
+    named = set()
+    for name in os.listdir(store.specs) if store.specs.is_dir() else []:
+        mine = kernelspec.ours(kernelspec.read(store.specs / name))
+        if mine is not None:
+            named.add(mine["id"])
+    found = []
+    for root in {store.data / "kernels", store.environments()}:
+        if root.is_dir():
+            for entry in sorted(os.listdir(root)):
+                path = root / entry
+                if len(entry) == 16 and entry not in named and path.is_dir() and not _alive(path):
+                    found.append(path)
+    return found
+
+
+def _alive(folder: Path) -> bool:
+    return any(n.isdecimal() and (in_use(folder / n) or _builder_lives(folder / n)) for n in os.listdir(folder))
