@@ -35,6 +35,7 @@ class Storage:
     package_cache: str | None = None
     images: str | None = None
     image_cache: str | None = None
+    central: str | None = None  # where `site build` makes central kernels; None: RUNTIME/site
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,7 @@ class Form:
     max_memory_gb: int = 512
     max_gpus: int = 0  # 0 hides the field
     partitions: tuple[Mapping[str, Any], ...] = ()  # {name, label, gpus, max_hours}
+    accounts: tuple[str, ...] = ()
     slurm_options: bool = False  # whether the Advanced part takes extra sbatch options
     file_picker: bool = True
 
