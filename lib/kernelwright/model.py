@@ -220,5 +220,8 @@ class Kernel:
     visible: bool
     state: State = "ok"
     problems: tuple[Problem, ...] = ()
-    spec: Mapping[str, Any] = field(default_factory=dict)
+    spec: Mapping[str, Any] = field(default_factory=dict)  # empty where the index spared the reading
     group: str | None = None
+    stamp: tuple[int, int] | None = None  # st_mtime_ns and st_size of kernel.json
+    watch: str | None = None  # the program whose absence breaks the kernel
+    loads: bool = True  # whether Jupyter can read its kernel.json

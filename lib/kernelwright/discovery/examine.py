@@ -1,0 +1,173 @@
+"""One kernelspec folder looked at: at most two file operations when the index knows it already."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ..errors import Problem
+from ..model import Kernel
+from . import programs
+from .kernelspec_file import NAME, Reading, look, read
+from .programs import guess_kind, program_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .places import Root
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A folder that may be a kernelspec, with the root that it was found in."""
+
+    root: Root
+    name: str
+    folder: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """A candidate with what is known of it; `found`: Jupyter takes the folder for a kernel."""
+
+    candidate: Candidate
+    kernel: Kernel
+    found: bool
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What an examination needs to know of this call."""
+
+    cache: Mapping[str, Mapping[str, Any]]
+    programs: programs.Programs
+
+
+def examine(candidate: Candidate, around: Surroundings) -> Found | None:
+    """What `candidate` holds; None where there is nothing that wants to be a kernel."""
+    path = os.path.join(candidate.folder, NAME)
+    facts, problem = look(path)
+    if facts is None:
+        return _without_file(candidate, problem)
+    stamp = (facts.st_mtime_ns, facts.st_size)
+    known = around.cache.get(candidate.folder)
+    if known is not None and known["stamp"] == stamp:
+        found = _from_cache(candidate, known, stamp)
+    else:
+        found = _from_file(candidate, read(candidate.folder, facts))
+    return _with_program(found, around.programs)
+
+
+def _without_file(candidate: Candidate, problem: Problem | None) -> Found | None:
+    if problem is None:
+        problem = _misnamed(candidate)
+    if problem is None:
+        return None
+    return Found(candidate, _kernel(candidate, Reading(problems=(problem,))), False)
+
+
+def _misnamed(candidate: Candidate) -> Problem | None:
+    """A folder without kernel.json: say so, where the person seems to have wanted a kernel."""
+    try:
+        names = os.listdir(candidate.folder)
+    except NotADirectoryError:
+        return None
+    except OSError:
+        text, hint = (
+            "the folder of the kernel cannot be read",
+            "its owner can open it: `chmod a+rx`",
+        )
+        return Problem("kernelspec-folder-unreadable", "error", text, hint, candidate.folder)
+    near = [name for name in names if name.lower().startswith("kernel.js")]
+    if not near:
+        return None
+    text = f"`{near[0][:80]}` must be called `kernel.json` for Jupyter to see it"
+    return Problem("kernelspec-misnamed", "error", text, "rename the file", candidate.folder)
+
+
+def _from_file(candidate: Candidate, reading: Reading) -> Found:
+    return Found(candidate, _kernel(candidate, reading), reading.found)
+
+
+def _kernel(candidate: Candidate, reading: Reading) -> Kernel:
+    spec = reading.spec
+    title = spec.get("display_name")
+    language = spec.get("language")
+    metadata = spec.get("metadata")
+    mine = metadata.get("kernelwright") if isinstance(metadata, dict) else None
+    owned = isinstance(mine, dict) and isinstance(mine.get("id"), str)
+    kernel = Kernel(
+        name=candidate.name,
+        display_name=title if isinstance(title, str) and title else candidate.name,
+        language=language if isinstance(language, str) else "",
+        origin=candidate.root.origin,
+        kind=guess_kind(spec, candidate.folder),
+        launcher="local",
+        path=candidate.folder,
+        owned=owned,
+        visible=False,
+        problems=reading.problems,
+        spec=spec,
+        group=candidate.root.group,
+        stamp=reading.facts,
+        watch=program_of(spec, candidate.folder),
+        loads=reading.listed,
+    )
+    return _owned(kernel) if owned else kernel
+
+
+def _owned(kernel: Kernel) -> Kernel:
+    """What the generation's own files tell: its kind, the interpreter to watch, the launcher."""
+    argv = kernel.spec.get("argv")
+    if not isinstance(argv, list) or not argv or not isinstance(argv[0], str):
+        return kernel
+    generation = os.path.dirname(argv[0])
+    made = _json(os.path.join(generation, "made.json"))
+    settings = _json(os.path.join(os.path.dirname(generation), "launcher.json"))
+    watch = next(
+        (made[key] for key in ("interpreter", "prefix") if isinstance(made.get(key), str)), None
+    )
+    return replace(
+        kernel,
+        kind=str(made.get("kind") or kernel.kind),
+        launcher="slurm" if settings.get("slurm") else "local",
+        watch=watch if watch and made else kernel.watch,
+    )
+
+
+def _json(path: str) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as stream:
+            value = json.loads(stream.read(1 << 20))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _from_cache(candidate: Candidate, known: Mapping[str, Any], stamp: tuple[int, int]) -> Found:
+    kernel = Kernel(
+        name=candidate.name,
+        display_name=known["label"],
+        language=known["language"],
+        origin=candidate.root.origin,
+        kind=known["kind"],
+        launcher=known["launcher"],
+        path=candidate.folder,
+        owned=known["owned"],
+        visible=False,
+        problems=known["problems"],
+        group=candidate.root.group,
+        stamp=stamp,
+        watch=known["watch"],
+        loads=known["loads"],
+    )
+    return Found(candidate, kernel, True)
+
+
+def _with_program(found: Found, known: programs.Programs) -> Found:
+    problem = known.check(found.kernel)
+    if problem is None:
+        return found
+    return replace(found, kernel=replace(found.kernel, problems=(*found.kernel.problems, problem)))
