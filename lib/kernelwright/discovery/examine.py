@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import stat
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +58,7 @@ def examine(candidate: Candidate, around: Surroundings) -> Found | None:
     if known is not None and known["stamp"] == stamp:
         found = _from_cache(candidate, known, stamp)
     else:
-        found = _from_file(candidate, read(candidate.folder, facts))
+        found = _from_file(candidate, read(candidate.folder, facts), facts)
     return _with_program(found, around.programs)
 
 
@@ -73,7 +75,9 @@ def _misnamed(candidate: Candidate) -> Problem | None:
     try:
         names = os.listdir(candidate.folder)
     except NotADirectoryError:
-        return None
+        return _misplaced(candidate)
+    except FileNotFoundError:
+        return _dangling(candidate)
     except OSError:
         text, hint = (
             "the folder of the kernel cannot be read",
@@ -87,8 +91,50 @@ def _misnamed(candidate: Candidate) -> Problem | None:
     return Problem("kernelspec-misnamed", "error", text, "rename the file", candidate.folder)
 
 
-def _from_file(candidate: Candidate, reading: Reading) -> Found:
-    return Found(candidate, _kernel(candidate, reading), reading.found)
+def _misplaced(candidate: Candidate) -> Problem | None:
+    if not candidate.folder.endswith(".json"):
+        return None
+    text = f"`{os.path.basename(candidate.folder)[:80]}` lies among the kernels; a kernel is a folder with kernel.json in it"
+    hint = "`mkdir NAME; mv kernel.json NAME/` in that folder"
+    return Problem("kernelspec-misplaced", "warning", text, hint, candidate.folder)
+
+
+def _dangling(candidate: Candidate) -> Problem | None:
+    if not os.path.islink(candidate.folder):
+        return None
+    text = f"the kernel's folder is a link to `{os.readlink(candidate.folder)[:200]}`, which does not exist"
+    return Problem("kernelspec-dangling-link", "error", text, None, candidate.folder)
+
+
+def _from_file(candidate: Candidate, reading: Reading, facts: os.stat_result) -> Found:
+    """A kernel.json read anew; who may change it is looked at only now, not at every listing."""
+    kernel = _kernel(candidate, reading)
+    more = () if candidate.root.origin == "group" else (*_owners(candidate, facts), *_name(candidate))
+    return Found(candidate, replace(kernel, problems=(*kernel.problems, *more)), reading.found)
+
+
+def _owners(candidate: Candidate, facts: os.stat_result) -> tuple[Problem, ...]:
+    """Whether others than this user and root can change what would run as this user."""
+    try:
+        pairs = ((candidate.folder, os.stat(candidate.folder)), (f"{candidate.folder}/{NAME}", facts))
+    except OSError:
+        return ()
+    for path, known in pairs:
+        if known.st_uid not in {0, os.getuid()} and candidate.root.origin in {"user", "legacy"}:
+            text = f"`{path}` belongs to another user ({known.st_uid}), who can change what runs as you"
+            return (Problem("kernelspec-foreign-owner", "warning", text, "copy it, or adopt it", path),)
+        if known.st_mode & stat.S_IWOTH and not known.st_mode & stat.S_ISVTX:
+            text = f"everybody can write to `{path}`, and it runs as you"
+            return (Problem("kernelspec-writable-by-all", "warning", text, f"`chmod o-w {path}`", path),)
+    return ()
+
+
+def _name(candidate: Candidate) -> tuple[Problem, ...]:
+    if candidate.root.origin == "site" or re.fullmatch(r"[a-z0-9._-]+", candidate.name):
+        return ()
+    text = f"`{candidate.name[:80]}` is no valid kernel name for Jupyter, which only warns in its log"
+    hint = "rename the folder: ASCII letters, digits, `.`, `_` and `-`"
+    return (Problem("invalid-kernel-name", "warning", text, hint),)
 
 
 def _kernel(candidate: Candidate, reading: Reading) -> Kernel:
@@ -103,7 +149,7 @@ def _kernel(candidate: Candidate, reading: Reading) -> Kernel:
         display_name=title if isinstance(title, str) and title else candidate.name,
         language=language if isinstance(language, str) else "",
         origin=candidate.root.origin,
-        kind=guess_kind(spec, candidate.folder),
+        kind=guess_kind(spec),
         launcher="local",
         path=candidate.folder,
         owned=owned,

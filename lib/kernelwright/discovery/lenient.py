@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+FORGIVING = 1 << 16  # bytes of text up to which we look for what was meant; no time for more
 DEPTH = "kernelspec-too-deep"
 NUMBER = "kernelspec-huge-number"
 
@@ -53,6 +54,8 @@ def parse(data: bytes) -> Parsed:
         return Parsed(None, False, (*faults, first))
     if not text.strip():
         return Parsed(None, False, (Fault("kernelspec-empty", 1, "the file is empty"),))
+    if len(text) > FORGIVING:
+        return Parsed(None, False, (*faults, first))
     mended, found = _rewrite(text)
     try:
         value, notes = _load(mended)
@@ -115,10 +118,10 @@ _SINGLE = "'‘’‚‛"
 _END = r"(?=\s*(?:[:,\]}#]|//|/\*|$))"
 _TOKEN = re.compile(
     rf"""
-    (?P<comment>//[^\n]* | \#[^\n]* | /\*.*?\*/)
-  | (?P<string>"(?:[^"\\\n]|\\.)*"{_END})
-  | (?P<smart>[{_QUOTES}](?:[^{_QUOTES}\n\\]|\\.)*[{_QUOTES}]{_END})
-  | (?P<wrapped>"(?:[^"\\]|\\.)*"{_END})
+    (?P<comment>//[^\n]* | \#[^\n]* | /\*(?:.*?\*/|.*))
+  | (?P<string>"(?:[^"\\\n]|\\.){{0,2000}}"{_END})
+  | (?P<smart>[{_QUOTES}](?:[^{_QUOTES}\n\\]|\\.){{0,2000}}[{_QUOTES}]{_END})
+  | (?P<wrapped>"(?:[^"\\]|\\.){{0,2000}}"{_END})
   | (?P<single>[{_SINGLE}][^{_SINGLE}\n]*[{_SINGLE}]{_END})
   | (?P<word>True|False|None)\b
   | (?P<space>[\u00a0\u2000-\u200b\u3000\ufeff]+)

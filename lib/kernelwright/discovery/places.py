@@ -33,14 +33,12 @@ def search_path(home: Path, environ: Mapping[str, str]) -> tuple[Root, ...]:
     Equal to KernelSpecManager's `kernel_dirs` in this interpreter (tests/discovery compares them).
     """
     real = home if environ.get("JUPYTER_DATA_DIR") or environ.get("XDG_DATA_HOME") else _real(home)
-    named = len([p for p in environ.get("JUPYTER_PATH", "").split(os.pathsep) if p])
     own = {str(paths.kernelspec_folder(home)), str(paths.kernelspec_folder(real))}
     own.add(os.path.join(environ.get("JUPYTER_DATA_DIR") or "", "kernels"))
     own.add(os.path.join(environ.get("XDG_DATA_HOME") or "", "jupyter/kernels"))
     found: list[Root] = []
-    for number, folder in enumerate(str(path) for path in paths.jupyter_path(environ, real)):
-        origin: Origin = "user" if number >= named and folder in own else "jupyter"
-        found.append(Root(folder, origin))
+    for folder in dict.fromkeys(str(path) for path in paths.jupyter_path(environ, real)):
+        found.append(Root(folder, "user" if folder in own else "jupyter"))
     found += _legacy(real, environ)
     if not own & {root.folder for root in found}:
         found.append(Root(str(paths.kernelspec_folder(home)), "user", searched=False))

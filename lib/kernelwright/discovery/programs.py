@@ -74,7 +74,7 @@ def program_of(spec: Mapping[str, Any], folder: str) -> str | None:
     return program or None
 
 
-def guess_kind(spec: Mapping[str, Any], folder: str) -> str:
+def guess_kind(spec: Mapping[str, Any]) -> str:
     """The kind of a kernel that is not ours, from its command alone."""
     argv = spec.get("argv")
     if not isinstance(argv, list) or not argv or not all(isinstance(word, str) for word in argv):

@@ -43,7 +43,7 @@ def discover(
     others = [*_site_kernels(site), *_conda_kernels(home, environ)]
     found = [f for f in parallel.each(lambda c: examine(c, around), [*candidates, *others]) if f]
     kernels = [*_with_precedence(found), *unreadable, *_shared(site, around)]
-    kernels += _native(kernels, around)
+    kernels += _native(kernels)
     return sorted((_with_state(k) for k in kernels), key=_rank)
 
 
@@ -188,7 +188,7 @@ def _silent(root: Root) -> Kernel:
     )  # fmt: skip
 
 
-def _native(kernels: list[Kernel], around: Surroundings) -> list[Kernel]:
+def _native(kernels: list[Kernel]) -> list[Kernel]:
     """`python3` of Jupyter's own interpreter, which Jupyter adds where no kernelspec has that name."""
     if any(
         k.name == "python3" and (k.visible or not k.loads) for k in kernels if k.origin != "conda"

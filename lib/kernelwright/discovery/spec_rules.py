@@ -126,7 +126,7 @@ def _argv_words(argv: list[str]) -> list[Problem]:
     if "{response_address}" in line or "{kernel_id}" in line:
         text = "this kernelspec is for an Enterprise Gateway; plain Jupyter cannot start it"
         found.append(_error("kernelspec-for-gateway", text))
-    unfilled = [word for word in argv if _PLACEHOLDER.search(word)]
+    unfilled = [word for word in argv if _PLACEHOLDER.search(word[:500])]
     if unfilled:
         text = f"`{unfilled[0][:200]}` in argv was never filled in"
         found.append(_error("placeholder-not-filled", text, "put your own path there"))
