@@ -127,7 +127,7 @@ _TOKEN = re.compile(
   | (?P<space>[\u00a0\u2000-\u200b\u3000\ufeff]+)
   | (?P<comma>,)
   | (?P<blank>[ \t\r\n]+)
-  | (?P<other>.)
+  | (?P<other>\\.|.)
     """,
     re.VERBOSE | re.DOTALL | re.MULTILINE,
 )
@@ -181,7 +181,7 @@ def _cut_short(text: str) -> Fault | None:
     """Whether the text ends in the middle, as after a full disk or a killed writer."""
     if text.lstrip()[:1] not in {"{", "["}:
         return None
-    bare = re.sub(r'"(?:[^"\\\n]|\\.)*"', "", text)
+    bare = re.sub(r'"(?:[^"\\\n]|\\.){0,2000}"|\\.', "", text)
     if bare.count("{") > bare.count("}") or bare.count("[") > bare.count("]"):
         return Fault("kernelspec-truncated", text.count("\n") + 1, "the text ends in the middle")
     return None
