@@ -110,8 +110,8 @@ def _spellings(channel: str, site: SiteConfig) -> list[str]:
     plain = _without_secret(channel).rstrip("/")
     found = [plain, plain + "/"]
     if "://" not in plain:
-        alias = (site.conda.channel_alias or "https://conda.anaconda.org").rstrip("/")
-        found += [f"{alias}/{plain}", f"{alias}/{plain}/"]
+        alias = (site.conda.channel_alias or "").rstrip("/")
+        found += [f"{alias}/{plain}", f"{alias}/{plain}/"] if alias else []
         found += [plain.split("/label/")[0]] if "/label/" in plain else []
     return found
 
