@@ -48,7 +48,7 @@ def runtime_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """
     if named := environ.get("KERNELWRIGHT_RUNTIME"):
         return Path(named)
-    venv = Path(sys.prefix)
+    venv = Path(os.path.realpath(sys.prefix))
     if venv.parent.parent.name == "versions":
         return venv.parent.parent.parent
     return venv
