@@ -17,7 +17,7 @@ from . import environments, node
 from .environments.base import Place
 from .environments.venv import expand_user
 from .errors import UserError
-from .model import SlurmSettings
+from .model import CondaSpec, Made, SlurmSettings, VenvSpec
 from .recipe import dump, recipe_hash, to_mapping
 from .store import Draft, Owned, Store, kernelspec, lock, write_json, write_text
 from .store.atomic import sweep
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .config.model import SiteConfig
-    from .model import Command, Generation, Made, Recipe
+    from .model import Command, Generation, Recipe
     from .progress import Progress
 
 LOCK_WAIT = 3600.0  # seconds that a second session waits for the build of the first
@@ -50,7 +50,9 @@ class Builder:
         """The kernels of this home."""
         return Store(self.home, self.site, self.environ)
 
-    def create(self, recipe: Recipe, *, replace: bool = False, force: bool = False, reuse: bool = False) -> Generation:
+    def create(
+        self, recipe: Recipe, *, replace: bool = False, force: bool = False, reuse: bool = False
+    ) -> Generation:
         """Build `recipe` and publish it under its name.
 
         With `reuse` a kernel that was built from the same recipe is returned as it is: the same
@@ -100,14 +102,23 @@ class Builder:
 
     def dry_run(self, recipe: Recipe) -> dict[str, str]:
         """The files that a build would write, by name, without building; nothing is changed."""
-        from .launch import render
+        from .launch.render import render
 
         self._check_policy(recipe)
         folder = self.store.data / "kernels/<id>/1"
-        place = Place(self.store.environments() / "<id>/1/env", folder, self.home, self.environ, self.site, self.runtime)
+        place = Place(
+            self.store.environments() / "<id>/1/env",
+            folder,
+            self.home,
+            self.environ,
+            self.site,
+            self.runtime,
+        )
         made = _imagined(recipe, place)
         command = environments.kind(recipe.kind).command(recipe, made)
-        files = render(recipe, command, generation=folder, runtime=self.runtime, made=made, site=self.site)
+        files = render(
+            recipe, command, generation=folder, runtime=self.runtime, made=made, site=self.site
+        )
         shown = {"recipe.yml": dump(recipe), "launch.sh": files["launch.sh"]}
         if recipe.slurm is not None:
             shown["sbatch"] = self._sbatch(recipe, folder)
@@ -116,7 +127,16 @@ class Builder:
     def _sbatch(self, recipe: Recipe, folder: Path) -> str:
         from .slurm.script import render_script
 
-        return render_script(recipe.slurm or SlurmSettings(), self.site, generation=folder, name=recipe.name)
+        return render_script(
+            recipe.slurm or SlurmSettings(), self.site, generation=folder, name=recipe.name
+        )
+
+    def place_for(self, owned: Owned, generation: Generation) -> Place:
+        """Where a solve for the next generation may keep its notes: nothing of it is published."""
+        folder = self.store.data / "cache" / "plan" / owned.id
+        folder.mkdir(parents=True, exist_ok=True)
+        prefix = Path(generation.made.prefix or folder)
+        return Place(prefix, folder, self.home, self.environ, self.site, self.runtime)
 
     def hash(self, recipe: Recipe) -> str:
         """The hash by which this request is found again, contents of named files included."""
@@ -131,7 +151,12 @@ class Builder:
         def waiting(who: str) -> None:
             self.progress.note(f"waiting for {who}, who makes this kernel now")
 
-        return lock(self.store.lock_path(name), command=f"kernelwright {command}", wait=LOCK_WAIT, on_wait=waiting)
+        return lock(
+            self.store.lock_path(name),
+            command=f"kernelwright {command}",
+            wait=LOCK_WAIT,
+            on_wait=waiting,
+        )
 
     def _existing(self, name: str, *, replace: bool, force: bool) -> Owned | None:
         """The kernel that has this name now, when it may be replaced; raises where it may not."""
@@ -139,12 +164,7 @@ class Builder:
             owned = self.store.find(name)
         except UserError as error:
             if error.code == "not-owned" and not force:
-                raise UserError(
-                    "kernel-not-owned",
-                    f"there is a kernel `{name}` already that kernelwright did not make",
-                    context={"kernelspec": str(self.store.specs / name)},
-                    hint="choose another name, `kernelwright adopt` it, or use --force to move it to a backup",
-                ) from error
+                raise kernelspec.not_owned(name, self.store.specs / name) from error
             return None
         if not replace:
             raise _exists(name)
@@ -169,7 +189,8 @@ class Builder:
     def _build(self, recipe: Recipe, kernel_id: str | None) -> Generation:
         sweep(self.store.specs)
         draft = self.store.new_generation(kernel_id, recipe)
-        place = Place(draft.prefix, draft.folder, self.home, self.environ | recipe.build_env, self.site, self.runtime)  # type: ignore[operator] # a Mapping from os.environ or a test's dict
+        environ = {**self.environ, **recipe.build_env}
+        place = Place(draft.prefix, draft.folder, self.home, environ, self.site, self.runtime)
         try:
             made = environments.kind(recipe.kind).make(recipe, place, self.progress)
             return self._complete(draft, recipe, made)
@@ -180,14 +201,24 @@ class Builder:
             raise
 
     def _complete(self, draft: Draft, recipe: Recipe, made: Made) -> Generation:
-        from .launch import render
+        from .launch.render import render
 
         self.progress.phase("launch", "writing the start script")
         command = environments.kind(recipe.kind).command(recipe, made)
-        files = render(recipe, command, generation=draft.folder, runtime=self.runtime, made=made, site=self.site)
+        files = render(
+            recipe,
+            command,
+            generation=draft.folder,
+            runtime=self.runtime,
+            made=made,
+            site=self.site,
+        )
         for name, text in files.items():
             write_text(draft.folder / name, text, 0o755 if name.endswith(".sh") else 0o644)
-        write_json(draft.folder / "command.json", {"interrupt_mode": recipe.interrupt_mode or command.interrupt_mode})
+        write_json(
+            draft.folder / "command.json",
+            {"interrupt_mode": recipe.interrupt_mode or command.interrupt_mode},
+        )
         try:
             if self.test:
                 self._start_test(draft, recipe, command)
@@ -215,8 +246,13 @@ class Builder:
             raise UserError(
                 problem.code if problem else "start-test-failed",
                 problem.message if problem else "the new kernel did not start",
-                context={"evidence": (problem.evidence if problem else None) or result.output[-1500:] or "no output"},
-                hint=(problem.hint if problem else None) or "use --no-test to publish it all the same",
+                context={
+                    "evidence": (problem.evidence if problem else None)
+                    or result.output[-1500:]
+                    or "no output"
+                },
+                hint=(problem.hint if problem else None)
+                or "use --no-test to publish it all the same",
             )
 
     def _publish(self, generation: Generation, digest: str, *, force: bool = False) -> None:
@@ -225,7 +261,10 @@ class Builder:
         settings = to_mapping(recipe).get("launcher") or {}
         self.store.set_launcher(generation.kernel_id, settings)
         spec = kernelspec.kernel_json(
-            generation, recipe_hash=digest, runtime=self.runtime, interrupt_mode=self._interrupts(generation)
+            generation,
+            recipe_hash=digest,
+            runtime=self.runtime,
+            interrupt_mode=self._interrupts(generation),
         )
         moved = self.store.publish(recipe.name, spec, force=force, resources=self._logos(recipe))
         if moved:
@@ -241,7 +280,9 @@ class Builder:
     def _logos(self, recipe: Recipe) -> Path | None:
         if recipe.language != "python":
             return None
-        found = sorted((self.runtime / "venv/lib").glob("python3*/site-packages/ipykernel/resources"))
+        found = sorted(
+            (self.runtime / "venv/lib").glob("python3*/site-packages/ipykernel/resources")
+        )
         return found[0] if found else None
 
 
@@ -255,8 +296,6 @@ def _exists(name: str) -> UserError:
 
 def _imagined(recipe: Recipe, place: Place) -> Made:
     """What a build would most likely leave behind: enough to show the launch script beforehand."""
-    from .model import Made as MadeValue
-
     path = getattr(recipe.environment, "path", None)
     prefix = expand_user(path, place.home) if path else str(place.prefix)
     facts: dict[str, Any] = {"image": getattr(recipe.environment, "image", None), "dry_run": True}
@@ -264,23 +303,30 @@ def _imagined(recipe: Recipe, place: Place) -> Made:
         from .environments import layout
 
         facts["conda"] = layout.is_conda(Path(prefix))
-    return MadeValue(recipe.kind, recipe.language, prefix, os.path.join(prefix, "bin/python"), facts=facts)
+    return Made(
+        recipe.kind, recipe.language, prefix, os.path.join(prefix, "bin/python"), facts=facts
+    )
 
 
 def with_packages(recipe: Recipe, packages: tuple[str, ...]) -> Recipe:
     """`recipe` with more packages, in the way its kind names them; UserError `cannot-add` for others."""
     spec = recipe.environment
-    key = {"conda": "dependencies", "venv": "requirements"}.get(recipe.kind)
-    if key is None:
-        raise UserError(
-            "cannot-add",
-            f"packages cannot be added to the {recipe.kind} kernel `{recipe.name}`",
-            hint="its environment is not made by kernelwright: install them there, or make a conda or venv kernel",
-        )
-    have = getattr(spec, key)
     stems = {_stem(p) for p in packages}
-    merged = (*(p for p in have if _stem(p) not in stems), *packages)
-    return replace(recipe, environment=replace(spec, **{key: merged, "lock": None}))
+    if isinstance(spec, VenvSpec):
+        kept = tuple(p for p in spec.requirements if _stem(p) not in stems)
+        return replace(
+            recipe, environment=replace(spec, requirements=(*kept, *packages), lock=None)
+        )
+    if isinstance(spec, CondaSpec):
+        kept = tuple(p for p in spec.dependencies if _stem(p) not in stems)
+        return replace(
+            recipe, environment=replace(spec, dependencies=(*kept, *packages), lock=None)
+        )
+    raise UserError(
+        "cannot-add",
+        f"packages cannot be added to the {recipe.kind} kernel `{recipe.name}`",
+        hint="its environment is not made by kernelwright: install them there, or make a conda or venv kernel",
+    )
 
 
 def _stem(requirement: str) -> str:

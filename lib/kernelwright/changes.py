@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +63,9 @@ def _locked(generation: Generation) -> dict[str, str] | None:
     except OSError:
         return None
     found = {}
-    for name, version in re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", text, re.MULTILINE):
+    for name, version in re.findall(
+        r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", text, re.MULTILINE
+    ):
         found[re.sub(r"[-_.]+", "-", name).lower()] = version
     for name in re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])? @ ", text, re.MULTILINE):
         plain = re.sub(r"[-_.]+", "-", name).lower()
@@ -78,8 +79,16 @@ def captured(generation: Generation) -> Recipe:
 
     rows = [r for r in drift(generation) if r["change"] != "removed"]
     if generation.made.kind != "venv":
-        raise UserError("cannot-capture", "only the packages of venv kernels can be captured", hint="name the packages: `kernelwright add NAME PACKAGE`")
-    return with_packages(generation.recipe, tuple(f"{r['name']}=={r['new']}" for r in rows)) if rows else generation.recipe
+        raise UserError(
+            "cannot-capture",
+            "only the packages of venv kernels can be captured",
+            hint="name the packages: `kernelwright add NAME PACKAGE`",
+        )
+    return (
+        with_packages(generation.recipe, tuple(f"{r['name']}=={r['new']}" for r in rows))
+        if rows
+        else generation.recipe
+    )
 
 
 def planned(builder: Builder, owned: Owned, recipe: Recipe) -> list[dict[str, Any]]:
@@ -89,11 +98,9 @@ def planned(builder: Builder, owned: Owned, recipe: Recipe) -> list[dict[str, An
     generation = builder.store.generation(owned.id, owned.number)
     solve = getattr(environments.kind(recipe.kind), "solve_only", None)
     if solve is None:
-        raise UserError("cannot-plan", f"the {recipe.kind} kernel `{owned.name}` has no packages that could change")
+        raise UserError(
+            "cannot-plan",
+            f"the {recipe.kind} kernel `{owned.name}` has no packages that could change",
+        )
     before = _locked(generation) if recipe.kind == "venv" else packages(generation)
     return compare(before or {}, solve(recipe, builder.place_for(owned, generation)))
-
-
-def without_lock(recipe: Recipe) -> Recipe:
-    """The recipe that solves anew."""
-    return replace(recipe, environment=replace(recipe.environment, lock=None)) if recipe.kind in {"conda", "venv"} else recipe  # type: ignore[call-arg] # these two have locks

@@ -5,7 +5,7 @@ All are frozen; a change is a new value (`dataclasses.replace`). Nothing here re
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -146,6 +146,14 @@ class Recipe:
         return self.environment.kind
 
 
+def with_lock(recipe: Recipe, lock: str | None) -> Recipe:
+    """`recipe` built from an exact lock, or (None) solved anew; unchanged for kinds without locks."""
+    spec = recipe.environment
+    if isinstance(spec, CondaSpec | VenvSpec):
+        return replace(recipe, environment=replace(spec, lock=lock))
+    return recipe
+
+
 # --- what building an environment leaves behind ------------------------------------------------
 
 
@@ -220,7 +228,9 @@ class Kernel:
     visible: bool
     state: State = "ok"
     problems: tuple[Problem, ...] = ()
-    spec: Mapping[str, Any] = field(default_factory=dict)  # empty where the index spared the reading
+    spec: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # empty where the index spared the reading
     group: str | None = None
     stamp: tuple[int, int] | None = None  # st_mtime_ns and st_size of kernel.json
     watch: str | None = None  # the program whose absence breaks the kernel

@@ -33,7 +33,7 @@ def facts(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def glibc() -> str | None:
-    """"2.36", or None on systems without glibc."""
+    """The version as X.Y, or None on systems without glibc."""
     try:
         name = os.confstr("CS_GNU_LIBC_VERSION")
     except (ValueError, OSError):

@@ -86,4 +86,8 @@ def _prefers_environment(environ: Mapping[str, str]) -> bool:
     if sys.prefix != sys.base_prefix:
         return True
     conda = environ.get("CONDA_PREFIX")
-    return conda is not None and sys.prefix.startswith(conda) and environ.get("CONDA_DEFAULT_ENV") != "base"
+    return (
+        conda is not None
+        and sys.prefix.startswith(conda)
+        and environ.get("CONDA_DEFAULT_ENV") != "base"
+    )

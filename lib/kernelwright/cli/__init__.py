@@ -101,7 +101,9 @@ def _nearest(verb: str) -> str:
 
 
 def _help(*, everything: bool) -> str:
-    rows = [f"  {name:12} {text}" for name, (_, text) in VERBS.items() if everything or name in SHOWN]
+    rows = [
+        f"  {name:12} {text}" for name, (_, text) in VERBS.items() if everything or name in SHOWN
+    ]
     more = [] if everything else ["", "`kernelwright --help --all` lists every verb"]
     head = ["usage: kernelwright VERB [ARGUMENT...] [--json]", ""]
     return "\n".join([*head, *rows, *more, "`kernelwright VERB --help` explains one of them"])

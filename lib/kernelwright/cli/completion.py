@@ -34,7 +34,24 @@ _kernelwright_names() {{
 }}
 complete -o default -F _kernelwright kernelwright
 """
-NAMED = ("show", "test", "doctor", "repair", "update", "remove", "add", "edit", "rollback", "generations", "clone", "rename", "export", "share", "shell", "report")
+NAMED = (
+    "show",
+    "test",
+    "doctor",
+    "repair",
+    "update",
+    "remove",
+    "add",
+    "edit",
+    "rollback",
+    "generations",
+    "clone",
+    "rename",
+    "export",
+    "share",
+    "shell",
+    "report",
+)
 
 
 def configure(verb: str, parser: argparse.ArgumentParser) -> None:
@@ -44,5 +61,7 @@ def configure(verb: str, parser: argparse.ArgumentParser) -> None:
 
 def run(verb: str, args: argparse.Namespace, context: Context) -> int:
     """Print the script."""
-    context.out(SCRIPT.format(verbs=" ".join(VERBS), kinds=" ".join(KINDS), named="|".join(NAMED)).rstrip())
+    context.out(
+        SCRIPT.format(verbs=" ".join(VERBS), kinds=" ".join(KINDS), named="|".join(NAMED)).rstrip()
+    )
     return 0

@@ -71,4 +71,8 @@ def printable(text: str) -> str:
     import re
 
     safe = re.sub(r"\x1b(?!\[[0-9;]{1,4}m)", "\ufffd", text)
-    return re.sub(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", "\ufffd", safe)
+    return re.sub(
+        r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]",
+        "\ufffd",
+        safe,
+    )

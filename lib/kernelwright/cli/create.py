@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from dataclasses import replace
@@ -15,6 +14,7 @@ from ..recipe.parse import parse_bind
 from .render import table
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from ..builder import Builder
@@ -34,21 +34,50 @@ KINDS = {
 
 def configure(verb: str, parser: argparse.ArgumentParser) -> None:
     """One sub-parser a kind; the common options belong to each."""
-    kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True, parser_class=type(parser))
-    made = {name: kinds.add_parser(name, help=text, description=f"Make a kernel from {text}.", allow_abbrev=False) for name, text in KINDS.items()}
+    kinds = parser.add_subparsers(
+        dest="kind", metavar="KIND", required=True, parser_class=type(parser)
+    )
+    made = {
+        name: kinds.add_parser(
+            name, help=text, description=f"Make a kernel from {text}.", allow_abbrev=False
+        )
+        for name, text in KINDS.items()
+    }
     for name in ("conda", "venv", "container", "script", "prefix", "template"):
-        made[name].add_argument("name", metavar="NAME", help="kernel name, or a display name in quotes")
-    made["conda"].add_argument("packages", nargs="*", metavar="SPEC", help="for example python=3.12 numpy")
-    made["conda"].add_argument("--file", metavar="FILE", help="environment.yml or an @EXPLICIT list")
+        made[name].add_argument(
+            "name", metavar="NAME", help="kernel name, or a display name in quotes"
+        )
+    made["conda"].add_argument(
+        "packages", nargs="*", metavar="SPEC", help="for example python=3.12 numpy"
+    )
+    made["conda"].add_argument(
+        "--file", metavar="FILE", help="environment.yml or an @EXPLICIT list"
+    )
     made["conda"].add_argument("--channel", "-c", action="append", default=[], metavar="URL")
     made["conda"].add_argument("--channel-append", action="append", default=[], metavar="URL")
-    made["venv"].add_argument("packages", nargs="*", metavar="REQUIREMENT", help="for example numpy 'pandas>=2'")
-    made["venv"].add_argument("-r", "--requirement", dest="file", metavar="FILE", help="requirements.txt or pyproject.toml")
-    made["venv"].add_argument("--python", metavar="VERSION", help="3.12, or the path of an interpreter")
-    made["container"].add_argument("image", metavar="IMAGE", help="docker://org/name:tag or a .sif path")
+    made["venv"].add_argument(
+        "packages", nargs="*", metavar="REQUIREMENT", help="for example numpy 'pandas>=2'"
+    )
+    made["venv"].add_argument(
+        "-r",
+        "--requirement",
+        dest="file",
+        metavar="FILE",
+        help="requirements.txt or pyproject.toml",
+    )
+    made["venv"].add_argument(
+        "--python", metavar="VERSION", help="3.12, or the path of an interpreter"
+    )
+    made["container"].add_argument(
+        "image", metavar="IMAGE", help="docker://org/name:tag or a .sif path"
+    )
     made["container"].add_argument("--bind", action="append", default=[], metavar="SRC[:DST[:ro]]")
-    made["container"].add_argument("--gpu", choices=("auto", "none", "nvidia", "rocm"), default="auto")
-    made["container"].add_argument("--runtime", metavar="NAME", help="apptainer or singularity; the site's by default")
+    made["container"].add_argument(
+        "--gpu", choices=("auto", "none", "nvidia", "rocm"), default="auto"
+    )
+    made["container"].add_argument(
+        "--runtime", metavar="NAME", help="apptainer or singularity; the site's by default"
+    )
     made["script"].add_argument("path", metavar="PATH")
     made["prefix"].add_argument("path", metavar="DIR")
     made["recipe"].add_argument("file", metavar="FILE")
@@ -62,18 +91,52 @@ def _common(parser: argparse.ArgumentParser, *, settings: bool) -> None:
     if settings:
         parser.add_argument("--display-name", metavar="TEXT", help="what Jupyter shows")
         parser.add_argument("--description", metavar="TEXT")
-        parser.add_argument("--language", metavar="NAME", default="python", help="python, r, julia, bash ...")
-        parser.add_argument("--module", action="append", default=[], metavar="MODULE", help="load it before the start; may be given again")
+        parser.add_argument(
+            "--language", metavar="NAME", default="python", help="python, r, julia, bash ..."
+        )
+        parser.add_argument(
+            "--module",
+            action="append",
+            default=[],
+            metavar="MODULE",
+            help="load it before the start; may be given again",
+        )
         parser.add_argument("--module-use", action="append", default=[], metavar="DIR")
         parser.add_argument("--module-purge", action="store_true")
-        parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="set at every start; ${X} is filled in")
-        parser.add_argument("--build-env", action="append", default=[], metavar="NAME=VALUE", help="set only while it is made")
-        parser.add_argument("--allow", action="append", default=[], choices=("user_site", "pythonpath", "ld_library_path"), help="let it through to the kernel")
-    parser.add_argument("--slurm", metavar="K=V,...", help="a Slurm job of its own: partition=defq,ntasks=4,time=01:00:00")
+        parser.add_argument(
+            "--env",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="set at every start; ${X} is filled in",
+        )
+        parser.add_argument(
+            "--build-env",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="set only while it is made",
+        )
+        parser.add_argument(
+            "--allow",
+            action="append",
+            default=[],
+            choices=("user_site", "pythonpath", "ld_library_path"),
+            help="let it through to the kernel",
+        )
+    parser.add_argument(
+        "--slurm",
+        metavar="K=V,...",
+        help="a Slurm job of its own: partition=defq,ntasks=4,time=01:00:00",
+    )
     add_build_options(parser)
     parser.add_argument("--replace", action="store_true", help="build a kernel of this name anew")
-    parser.add_argument("--force", action="store_true", help="move a kernel that is not ours to a backup")
-    parser.add_argument("--dry-run", action="store_true", help="print launch script and kernel.json, change nothing")
+    parser.add_argument(
+        "--force", action="store_true", help="move a kernel that is not ours to a backup"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print launch script and kernel.json, change nothing"
+    )
 
 
 def add_build_options(parser: argparse.ArgumentParser) -> None:
@@ -103,9 +166,13 @@ def builder_for(args: argparse.Namespace, context: Context) -> Builder:
     if not 0 < args.test_timeout <= 3600:
         raise UsageError("usage", "--test-timeout must lie between 0 and 3600 seconds")
     return Builder(
-        context.home, context.environ, context.site, context.runtime,
+        context.home,
+        context.environ,
+        context.site,
+        context.runtime,
         progress_for(context, "none" if args.json and args.progress == "auto" else args.progress),
-        test=not args.no_test, test_timeout=args.test_timeout,
+        test=not args.no_test,
+        test_timeout=args.test_timeout,
     )
 
 
@@ -116,7 +183,9 @@ def recipe_from(args: argparse.Namespace, context: Context) -> Recipe:
     elif args.kind == "template":
         from ..catalog import instantiate
 
-        recipe = instantiate(context.site, args.template, _pairs(args.answers, "answer"), name=args.name)
+        recipe = instantiate(
+            context.site, args.template, _pairs(args.answers, "answer"), name=args.name
+        )
     else:
         recipe = from_mapping(_mapping(args), source="the command line")
     if args.slurm is not None:
@@ -134,7 +203,10 @@ def _read(path: str) -> str:
         with open(path, encoding="utf-8") as stream:
             return stream.read(limit + 1)
     except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise UserError("file-not-readable", f"`{path[:200]}` cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}") from error
+        raise UserError(
+            "file-not-readable",
+            f"`{path[:200]}` cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}",
+        ) from error
 
 
 def _mapping(args: argparse.Namespace) -> dict[str, Any]:
@@ -156,7 +228,13 @@ def names(name: str, title: str | None) -> tuple[str, str | None]:
     """A name with capitals or spaces is a display name: the kernel name follows from it."""
     from ..recipe.names import NAME
 
-    if title is None and not NAME.fullmatch(name) and propose_name(name) and name.strip(". -/") and all(c.isalnum() or c in " ._-()+" for c in name):
+    if (
+        title is None
+        and not NAME.fullmatch(name)
+        and propose_name(name)
+        and name.strip(". -/")
+        and all(c.isalnum() or c in " ._-()+" for c in name)
+    ):
         return propose_name(name), check_title(name)
     return name, title
 
@@ -171,9 +249,18 @@ def _environment(args: argparse.Namespace) -> dict[str, Any]:
             "channels_append": args.channel_append,
         }
     if args.kind == "venv":
-        return {"requirements": args.packages, "file": _absolute(args.file, here), "python": args.python}
+        return {
+            "requirements": args.packages,
+            "file": _absolute(args.file, here),
+            "python": args.python,
+        }
     if args.kind == "container":
-        return {"image": _image(args.image, here), "gpu": args.gpu, "bind": [_bind(b) for b in args.bind], "runtime": args.runtime}
+        return {
+            "image": _image(args.image, here),
+            "gpu": args.gpu,
+            "bind": [_bind(b) for b in args.bind],
+            "runtime": args.runtime,
+        }
     return {"path": _absolute(args.path, here)}
 
 
@@ -192,7 +279,11 @@ def _bind(text: str) -> dict[str, Any]:
     try:
         bind = parse_bind(text)
     except ValueError as error:
-        raise UsageError("usage", f"--bind: {error}", hint="write --bind SRC, --bind SRC:DST or --bind SRC:DST:ro") from error
+        raise UsageError(
+            "usage",
+            f"--bind: {error}",
+            hint="write --bind SRC, --bind SRC:DST or --bind SRC:DST:ro",
+        ) from error
     return {"source": bind.source, "target": bind.target, "mode": bind.mode}
 
 
@@ -219,12 +310,32 @@ def say_done(generation: Generation, context: Context, *, as_json: bool) -> None
     """What was made, where its files lie, and when Jupyter shows it."""
     recipe, made = generation.recipe, generation.made
     if as_json:
-        context.out(json.dumps({"version": 1, "kernel": {
-            "name": recipe.name, "display_name": recipe.title, "kind": recipe.kind, "language": recipe.language,
-            "id": generation.kernel_id, "generation": generation.number, "prefix": made.prefix,
-            "folder": str(generation.folder), "facts": dict(made.facts)}}, indent=2, default=str))
+        context.out(
+            json.dumps(
+                {
+                    "version": 1,
+                    "kernel": {
+                        "name": recipe.name,
+                        "display_name": recipe.title,
+                        "kind": recipe.kind,
+                        "language": recipe.language,
+                        "id": generation.kernel_id,
+                        "generation": generation.number,
+                        "prefix": made.prefix,
+                        "folder": str(generation.folder),
+                        "facts": dict(made.facts),
+                    },
+                },
+                indent=2,
+                default=str,
+            )
+        )
         return
-    rows = [("name", recipe.name), ("kind", recipe.kind), ("environment", made.prefix or str(made.facts.get("image", "")))]
+    rows = [
+        ("name", recipe.name),
+        ("kind", recipe.kind),
+        ("environment", made.prefix or str(made.facts.get("image", ""))),
+    ]
     context.say(context.paint("green", f"Ready: {recipe.title}"))
     context.say(table([(f"  {key}", value) for key, value in rows if value]))
     loose = made.facts.get("unhashed")

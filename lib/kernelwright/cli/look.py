@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
@@ -16,14 +17,23 @@ if TYPE_CHECKING:
     from ..store import Owned
     from .context import Context
 
-MARKS = {"ok": "ok", "warning": "warning", "broken": "BROKEN", "shadowed": "shadowed", "untrusted": "UNTRUSTED", "unavailable": "not here"}
+MARKS = {
+    "ok": "ok",
+    "warning": "warning",
+    "broken": "BROKEN",
+    "shadowed": "shadowed",
+    "untrusted": "UNTRUSTED",
+    "unavailable": "not here",
+}
 
 
 def configure(verb: str, parser: argparse.ArgumentParser) -> None:
     """The arguments of the three verbs."""
     parser.add_argument("--json", action="store_true")
     if verb == "list":
-        parser.add_argument("--all", action="store_true", help="also what Jupyter does not list itself")
+        parser.add_argument(
+            "--all", action="store_true", help="also what Jupyter does not list itself"
+        )
         return
     parser.add_argument("name", metavar="NAME")
     if verb == "test":
@@ -39,7 +49,7 @@ def _discover(context: Context) -> list[Kernel]:
     from ..discovery import discover, write_index
 
     kernels = discover(home=context.home, environ=context.environ, site=context.site)
-    write_index(context.home, kernels)
+    write_index(context.home, kernels, os.uname().nodename)
     return kernels
 
 
@@ -48,7 +58,13 @@ def _list(args: argparse.Namespace, context: Context) -> int:
     if args.json:
         context.out(json.dumps({"version": 1, "kernels": [as_json(k) for k in kernels]}, indent=2))
         return 0
-    shown = kernels if args.all else [k for k in kernels if k.visible or k.origin in {"group", "site"} or k.state == "broken"]
+    shown = (
+        kernels
+        if args.all
+        else [
+            k for k in kernels if k.visible or k.origin in {"group", "site"} or k.state == "broken"
+        ]
+    )
     if not shown:
         context.say("No kernels yet. `kernelwright create venv NAME numpy` makes the first one.")
         return 0
@@ -58,14 +74,22 @@ def _list(args: argparse.Namespace, context: Context) -> int:
         context.say(f"\n{len(bad)} cannot start: `kernelwright doctor` says why and what mends it")
     hidden = len(kernels) - len(shown)
     if hidden:
-        context.say(f"{hidden} more that Jupyter does not list, such as conda environments: `kernelwright list --all`")
+        context.say(
+            f"{hidden} more that Jupyter does not list, such as conda environments: `kernelwright list --all`"
+        )
     return 0
 
 
 def list_table(kernels: Sequence[Kernel]) -> str:
     """The table of `list`: name, state in words, where it is from, what it is, display name last."""
     rows = [
-        (k.name, MARKS[k.state], k.group or k.origin, k.kind if k.launcher == "local" else f"{k.kind}, {k.launcher}", k.display_name)
+        (
+            k.name,
+            MARKS[k.state],
+            k.group or k.origin,
+            k.kind if k.launcher == "local" else f"{k.kind}, {k.launcher}",
+            k.display_name,
+        )
         for k in kernels
     ]
     return table(rows, ("NAME", "STATE", "FROM", "KIND", "SHOWN AS"))
@@ -73,8 +97,21 @@ def list_table(kernels: Sequence[Kernel]) -> str:
 
 def as_json(kernel: Kernel) -> dict[str, Any]:
     """One entry of `list --json` (DESIGN: docs/reference/cli.md)."""
-    keys = ("name", "display_name", "language", "origin", "kind", "launcher", "path", "owned", "visible", "state")
-    return {k: getattr(kernel, k) for k in keys} | {"problems": [p.as_json() for p in kernel.problems]}
+    keys = (
+        "name",
+        "display_name",
+        "language",
+        "origin",
+        "kind",
+        "launcher",
+        "path",
+        "owned",
+        "visible",
+        "state",
+    )
+    return {k: getattr(kernel, k) for k in keys} | {
+        "problems": [p.as_json() for p in kernel.problems]
+    }
 
 
 def find(name: str, context: Context) -> Kernel:
@@ -86,7 +123,11 @@ def find(name: str, context: Context) -> Kernel:
     if named:
         return next((k for k in named if k.visible), named[0])
     near = difflib.get_close_matches(name, [k.name for k in kernels], n=1)
-    raise UserError("no-such-kernel", f"there is no kernel called `{name[:80]}`", hint=f"did you mean `{near[0]}`?" if near else "`kernelwright list` shows what there is")
+    raise UserError(
+        "no-such-kernel",
+        f"there is no kernel called `{name[:80]}`",
+        hint=f"did you mean `{near[0]}`?" if near else "`kernelwright list` shows what there is",
+    )
 
 
 def _owned(kernel: Kernel, context: Context) -> tuple[Owned, Generation] | None:
@@ -108,17 +149,34 @@ def _show(args: argparse.Namespace, context: Context) -> int:
         data: dict[str, Any] = as_json(kernel) | {"spec": _public(kernel.spec)}
         if mine:
             owned, generation = mine
-            data |= {"id": owned.id, "generation": owned.number, "aliases": list(owned.aliases), "recipe": to_mapping(generation.recipe),
-                     "prefix": generation.made.prefix, "facts": dict(generation.made.facts), "built": dict(generation.facts)}
+            data |= {
+                "id": owned.id,
+                "generation": owned.number,
+                "aliases": list(owned.aliases),
+                "recipe": to_mapping(generation.recipe),
+                "prefix": generation.made.prefix,
+                "facts": dict(generation.made.facts),
+                "built": dict(generation.facts),
+            }
         context.out(json.dumps({"version": 1, "kernel": data}, indent=2, default=str))
         return 0
-    rows = [("name", kernel.name), ("shown as", kernel.display_name), ("state", MARKS[kernel.state]), ("language", kernel.language),
-            ("kind", kernel.kind), ("from", kernel.group or kernel.origin), ("kernel.json", kernel.path)]
+    rows = [
+        ("name", kernel.name),
+        ("shown as", kernel.display_name),
+        ("state", MARKS[kernel.state]),
+        ("language", kernel.language),
+        ("kind", kernel.kind),
+        ("from", kernel.group or kernel.origin),
+        ("kernelspec", kernel.path),
+    ]
     if mine:
         rows += _rows(*mine)
     context.out(table(rows, limit=200))
     for problem in kernel.problems:
-        context.out(f"\n{problem.severity}: {problem.code}\n  {problem.message}" + (f"\n  hint: {problem.hint}" if problem.hint else ""))
+        context.out(
+            f"\n{problem.severity}: {problem.code}\n  {problem.message}"
+            + (f"\n  hint: {problem.hint}" if problem.hint else "")
+        )
     if mine:
         _show_recipe(mine[1], context)
     return 0
@@ -126,10 +184,18 @@ def _show(args: argparse.Namespace, context: Context) -> int:
 
 def _rows(owned: Owned, generation: Generation) -> list[tuple[str, str]]:
     facts = generation.made.facts
-    rows = [("generation", str(owned.number)), ("environment", generation.made.prefix or str(facts.get("image", ""))), ("folder", str(generation.folder))]
+    rows = [
+        ("generation", str(owned.number)),
+        ("environment", generation.made.prefix or str(facts.get("image", ""))),
+        ("folder", str(generation.folder)),
+    ]
     if owned.aliases:
         rows.append(("also called", ", ".join(owned.aliases)))
-    rows += [(key.replace("_", " "), str(value)) for key, value in facts.items() if value not in (None, [], {}, "") and not isinstance(value, dict)]
+    rows += [
+        (key.replace("_", " "), str(value))
+        for key, value in facts.items()
+        if value not in (None, [], {}, "") and not isinstance(value, dict)
+    ]
     return rows
 
 
@@ -137,14 +203,29 @@ def _show_recipe(generation: Generation, context: Context) -> None:
     from ..environments import kind
     from ..recipe import dump
 
-    context.out("\nrecipe:\n" + "\n".join("  " + line for line in dump(generation.recipe).splitlines()))
+    context.out(
+        "\nrecipe:\n" + "\n".join("  " + line for line in dump(generation.recipe).splitlines())
+    )
     describe = getattr(kind(generation.made.kind), "here", None)
     if describe:
-        context.out("\non this node:\n" + "\n".join(f"  {line}" for line in describe(generation.recipe, generation.made, context.environ, context.site)))
+        context.out(
+            "\non this node:\n"
+            + "\n".join(
+                f"  {line}"
+                for line in describe(
+                    generation.recipe, generation.made, context.environ, context.site
+                )
+            )
+        )
     if generation.recipe.slurm is not None:
         from ..slurm.script import render_script
 
-        script = render_script(generation.recipe.slurm, context.site, generation=generation.folder, name=generation.recipe.name)
+        script = render_script(
+            generation.recipe.slurm,
+            context.site,
+            generation=generation.folder,
+            name=generation.recipe.name,
+        )
         context.out("\nbatch script:\n" + "\n".join("  " + line for line in script.splitlines()))
 
 
@@ -155,27 +236,55 @@ def _public(spec: Any) -> dict[str, Any]:
         shown["env"] = sorted(shown["env"])
     metadata = shown.get("metadata")
     if isinstance(metadata, dict):
-        shown["metadata"] = {"kernelwright": metadata["kernelwright"]} if "kernelwright" in metadata else sorted(metadata)
-    return {k: v for k, v in shown.items() if k in {"argv", "display_name", "language", "interrupt_mode", "env", "metadata"}}
+        shown["metadata"] = (
+            {"kernelwright": metadata["kernelwright"]}
+            if "kernelwright" in metadata
+            else sorted(metadata)
+        )
+    return {
+        k: v
+        for k, v in shown.items()
+        if k in {"argv", "display_name", "language", "interrupt_mode", "env", "metadata"}
+    }
 
 
 def _test(args: argparse.Namespace, context: Context) -> int:
     from ..launch.starttest import start_test
 
     kernel = find(args.name, context)
-    argv = [str(a).replace("{resource_dir}", kernel.path.removesuffix("/kernel.json")) for a in kernel.spec.get("argv") or []]
+    argv = [str(a).replace("{resource_dir}", kernel.path) for a in kernel.spec.get("argv") or []]
     if not argv:
-        raise UserError("not-startable", f"`{args.name}` has no start command", context={"kernel.json": kernel.path}, hint="`kernelwright doctor` says more")
+        raise UserError(
+            "not-startable",
+            f"`{args.name}` has no start command",
+            context={"kernel.json": kernel.path},
+            hint="`kernelwright doctor` says more",
+        )
     own = {str(k): str(v) for k, v in (kernel.spec.get("env") or {}).items()}
     log = context.home / ".local/share/kernelwright/logs" / f"test-{kernel.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     result = start_test(
-        argv, env={**context.environ, **own}, cwd=context.home, timeout=args.timeout,
-        interrupt_mode=kernel.spec.get("interrupt_mode") or "signal", log=log, language=kernel.language,
+        argv,
+        env={**context.environ, **own},
+        cwd=context.home,
+        timeout=args.timeout,
+        interrupt_mode=kernel.spec.get("interrupt_mode") or "signal",
+        log=log,
+        language=kernel.language,
     )
     if args.json:
-        context.out(json.dumps({"version": 1, "ok": result.ok, "seconds": round(result.seconds, 3), "output": result.output,
-                                "problem": result.problem.as_json() if result.problem else None}, indent=2))
+        context.out(
+            json.dumps(
+                {
+                    "version": 1,
+                    "ok": result.ok,
+                    "seconds": round(result.seconds, 3),
+                    "output": result.output,
+                    "problem": result.problem.as_json() if result.problem else None,
+                },
+                indent=2,
+            )
+        )
         return 0 if result.ok else 1
     if result.ok:
         context.out(f"`{kernel.name}` started and ran a cell in {result.seconds:.1f} s")
@@ -184,6 +293,11 @@ def _test(args: argparse.Namespace, context: Context) -> int:
     raise UserError(
         problem.code if problem else "start-test-failed",
         problem.message if problem else f"`{kernel.name}` did not start",
-        context={"evidence": (problem.evidence if problem else None) or result.output[-1500:] or "no output", "log": str(log)},
+        context={
+            "evidence": (problem.evidence if problem else None)
+            or result.output[-1500:]
+            or "no output",
+            "log": str(log),
+        },
         hint=problem.hint if problem else None,
     )

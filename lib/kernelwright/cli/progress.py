@@ -105,7 +105,9 @@ class Bar:
             return
         filled = int(BAR * min(1.0, done / total))
         rate = f" {_amount(done / max(now - self.begun, 0.1), unit)}/s" if unit == "bytes" else ""
-        self._draw(f"[{'#' * filled}{'.' * (BAR - filled)}] {_amount(done, unit)} of {_amount(total, unit)}{rate}")
+        self._draw(
+            f"[{'#' * filled}{'.' * (BAR - filled)}] {_amount(done, unit)} of {_amount(total, unit)}{rate}"
+        )
 
     def note(self, text: str) -> None:
         """Put a line above the moving one."""

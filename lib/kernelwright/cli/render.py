@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 def width(text: str) -> int:
     """The columns that `text` takes: wide East Asian characters and emoji take two, combining ones none."""
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
 
 
 def cut(text: str, columns: int) -> str:
@@ -27,7 +30,9 @@ def cut(text: str, columns: int) -> str:
     return kept + "…"
 
 
-def table(rows: Sequence[Sequence[str]], head: Sequence[str] = (), *, limit: int | None = None) -> str:
+def table(
+    rows: Sequence[Sequence[str]], head: Sequence[str] = (), *, limit: int | None = None
+) -> str:
     """Columns aligned by their widest cell; the last one is cut to fit the terminal, or `limit` columns."""
     rows = [tuple(r) for r in rows]
     lines = [tuple(head), *rows] if head else rows

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import paths
@@ -15,6 +14,7 @@ from .render import table
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
     from .context import Context
 
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 def configure(verb: str, parser: argparse.ArgumentParser) -> None:
     """The arguments of `storage`."""
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--clean", action="store_true", help="remove old generations, leftovers of killed builds and the caches")
+    parser.add_argument(
+        "--clean",
+        action="store_true",
+        help="remove old generations, leftovers of killed builds and the caches",
+    )
 
 
 def run(verb: str, args: argparse.Namespace, context: Context) -> int:
@@ -31,14 +35,27 @@ def run(verb: str, args: argparse.Namespace, context: Context) -> int:
     if args.clean:
         freed = _clean(store, context)
         context.say(f"removed {size(freed)}")
-    rows = [{"path": str(p), "what": what, "bytes": n, "files": files} for p, what in owned_paths(store) for n, files in [measure(p)] if files]
+    rows = [
+        {"path": str(p), "what": what, "bytes": n, "files": files}
+        for p, what in owned_paths(store)
+        for n, files in [measure(p)]
+        if files
+    ]
     if args.json:
         context.out(json.dumps({"version": 1, "paths": rows}, indent=2))
         return 0
     if not rows:
         context.say("kernelwright has no files here yet")
         return 0
-    context.out(table([(size(int(str(r["bytes"]))), f"{r['files']} files", str(r["what"]), str(r["path"])) for r in rows], limit=200))
+    context.out(
+        table(
+            [
+                (size(int(str(r["bytes"]))), f"{r['files']} files", str(r["what"]), str(r["path"]))
+                for r in rows
+            ],
+            limit=200,
+        )
+    )
     return 0
 
 
@@ -48,12 +65,19 @@ def owned_paths(store: Store) -> list[tuple[Path, str]]:
     found: list[tuple[Path, str]] = []
     for root in dict.fromkeys([store.data / "kernels", store.environments()]):
         if root.is_dir():
-            found += [(root / i, f"kernel {names[i]}" if i in names else "unused kernel") for i in sorted(os.listdir(root)) if len(i) == 16]
+            found += [
+                (root / i, f"kernel {names[i]}" if i in names else "unused kernel")
+                for i in sorted(os.listdir(root))
+                if len(i) == 16
+            ]
     found += [(store.specs / o.name, f"kernelspec {o.name}") for o in store.kernels()]
     for name in ("cache", "images", "inject", "logs", "backups", "locks", "jobs", "sessions"):
         found.append((store.data / name, name))
     found += [(store.data / n, n) for n in ("index.json", "report.json")]
-    for root_text, what in ((store.site.storage.package_cache, "package cache"), (store.site.storage.image_cache, "image cache")):
+    for root_text, what in (
+        (store.site.storage.package_cache, "package cache"),
+        (store.site.storage.image_cache, "image cache"),
+    ):
         if root_text:
             from ..store.store import expand
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from .look import list_table
@@ -15,11 +16,15 @@ def run(context: Context) -> int:
     from ..discovery import discover, write_index
 
     kernels = discover(home=context.home, environ=context.environ, site=context.site)
-    write_index(context.home, kernels)
+    write_index(context.home, kernels, os.uname().nodename)
     shown = [k for k in kernels if k.visible or k.origin in {"group", "site"}]
     if context.site.site.message:
         context.out(context.site.site.message + "\n")
-    context.out(f"Kernels on {context.site.site.name}:\n" if shown else f"You have no kernels on {context.site.site.name} yet.\n")
+    context.out(
+        f"Kernels on {context.site.site.name}:\n"
+        if shown
+        else f"You have no kernels on {context.site.site.name} yet.\n"
+    )
     if shown:
         context.out(list_table(shown) + "\n")
     call = context.site.command or "kernelwright"

@@ -19,4 +19,4 @@ KINDS = {
 
 def kind(name: str) -> Kind:
     """The kind called `name`, which a validated recipe holds; imported only now."""
-    return importlib.import_module(f".{KINDS[name]}", __package__)  # type: ignore[return-value] # a module is a Kind
+    return importlib.import_module(f".{KINDS[name]}", __package__)

@@ -29,13 +29,15 @@ def interpreter(prefix: Path) -> Path | None:
 
 
 def python_version(prefix: Path) -> str | None:
-    """"3.12": from the prefix's lib/pythonX.Y folder, without running anything."""
+    """The X.Y version, from the prefix's lib/pythonX.Y folder, without running anything."""
     if config := pyvenv(prefix):
         found = re.match(r"(\d+\.\d+)", config.get("version_info", config.get("version", "")))
         if found:
             return found[1]
     names = [p.name[6:] for p in (prefix / "lib").glob("python3.*") if p.is_dir()]
-    return max(names, key=lambda v: int(v.split(".")[1]) if v.split(".")[1].isdigit() else 0, default=None)
+    return max(
+        names, key=lambda v: int(v.split(".")[1]) if v.split(".")[1].isdigit() else 0, default=None
+    )
 
 
 def pyvenv(prefix: Path) -> dict[str, str]:
@@ -66,8 +68,13 @@ def distributions(prefix: Path) -> dict[str, str]:
         for entry in os.listdir(folder):
             match = re.fullmatch(r"(.+?)-([^-]+)\.(?:dist-info|egg-info)", entry)
             if match:
-                found.setdefault(re.sub(r"[-_.]+", "-", match[1]).lower(), match[2])
+                found.setdefault(normal(match[1]), match[2])
     return found
+
+
+def normal(name: str) -> str:
+    """A distribution name in its normal form (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def has_ipykernel(prefix: Path) -> bool:
@@ -141,13 +148,25 @@ def conda_variables(prefix: Path) -> dict[str, str]:
 def check_prefix(prefix: str | None, python: str | None, language: str) -> list[Problem]:
     """The problems of a prefix that are the same for every kind that has one."""
     if prefix is None or not os.path.isdir(prefix):
-        return [Problem("environment-missing", "error", f"the environment `{prefix}` does not exist",
-                        "it was moved or removed; `kernelwright repair NAME` rebuilds it")]
+        return [
+            Problem(
+                "environment-missing",
+                "error",
+                f"the environment `{prefix}` does not exist",
+                "it was moved or removed; `kernelwright repair NAME` rebuilds it",
+            )
+        ]
     if language != "python":
         return []
     if python is None or not os.access(python, os.X_OK):
-        return [Problem("interpreter-not-found", "error", f"the interpreter `{python}` cannot be run",
-                        "`kernelwright repair NAME` rebuilds the environment")]
+        return [
+            Problem(
+                "interpreter-not-found",
+                "error",
+                f"the interpreter `{python}` cannot be run",
+                "`kernelwright repair NAME` rebuilds the environment",
+            )
+        ]
     return _check_python(Path(prefix))
 
 
@@ -155,9 +174,21 @@ def _check_python(prefix: Path) -> list[Problem]:
     found = []
     home = pyvenv(prefix).get("home")
     if home and not os.path.isdir(home):
-        found.append(Problem("base-python-missing", "error", f"the base interpreter in `{home}` is gone",
-                             "`kernelwright repair NAME` rebuilds the environment over another one"))
+        found.append(
+            Problem(
+                "base-python-missing",
+                "error",
+                f"the base interpreter in `{home}` is gone",
+                "`kernelwright repair NAME` rebuilds the environment over another one",
+            )
+        )
     elif not has_ipykernel(prefix):
-        found.append(Problem("ipykernel-missing", "error", f"ipykernel is not installed in `{prefix}`",
-                             "`kernelwright repair NAME` brings it"))
+        found.append(
+            Problem(
+                "ipykernel-missing",
+                "error",
+                f"ipykernel is not installed in `{prefix}`",
+                "`kernelwright repair NAME` brings it",
+            )
+        )
     return found

@@ -21,7 +21,9 @@ KEYS = {
 }
 
 
-def uv_environment(home: Path, environ: Mapping[str, str], *, cache: Path, index: str | None) -> dict[str, str]:
+def uv_environment(
+    home: Path, environ: Mapping[str, str], *, cache: Path, index: str | None
+) -> dict[str, str]:
     """The environment for uv: pip's index settings, the cache folder, no download of a Python.
 
     What is set for uv itself (UV_*) wins, then pip's variables, then its files, user before system.
@@ -57,7 +59,11 @@ def _pip_files(home: Path, environ: Mapping[str, str]) -> dict[str, str]:
     config_home = environ.get("XDG_CONFIG_HOME") or str(home / ".config")
     folders = (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
     files = [os.path.join(f, "pip/pip.conf") for f in reversed(folders)]
-    files += ["/etc/pip.conf", str(home / ".pip/pip.conf"), os.path.join(config_home, "pip/pip.conf")]
+    files += [
+        "/etc/pip.conf",
+        str(home / ".pip/pip.conf"),
+        os.path.join(config_home, "pip/pip.conf"),
+    ]
     found: dict[str, str] = {}
     for path in [*files, *([named] if named else [])]:
         parser = configparser.RawConfigParser(strict=False)

@@ -25,11 +25,19 @@ def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
     progress.phase("probe", f"looking at {prefix}")
     if not prefix.is_dir():
         what = "is a file, not an environment folder" if prefix.exists() else "does not exist"
-        raise UserError("environment-missing", f"`{prefix}` {what}", hint="give the folder that holds `bin/` and `lib/`")
+        raise UserError(
+            "environment-missing",
+            f"`{prefix}` {what}",
+            hint="give the folder that holds `bin/` and `lib/`",
+        )
     python = layout.interpreter(prefix)
     if recipe.language == "python" and not recipe.command:
         if python is None:
-            raise UserError("interpreter-not-found", f"there is no Python in `{prefix}`", hint="give the environment's own folder; for another language add --language")
+            raise UserError(
+                "interpreter-not-found",
+                f"there is no Python in `{prefix}`",
+                hint="give the environment's own folder; for another language add --language",
+            )
         if not layout.has_ipykernel(prefix):
             raise UserError(
                 "ipykernel-missing",
@@ -43,7 +51,11 @@ def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
         language=recipe.language,
         prefix=str(prefix),
         interpreter=str(python) if python else None,
-        facts={"python": layout.python_version(prefix), "conda": layout.is_conda(prefix), "packages": len(layout.distributions(prefix))},
+        facts={
+            "python": layout.python_version(prefix),
+            "conda": layout.is_conda(prefix),
+            "packages": len(layout.distributions(prefix)),
+        },
     )
 
 
@@ -54,8 +66,18 @@ def command(recipe: Recipe, made: Made) -> Command:
         return venv.command(recipe, made)
     prefix = Path(made.prefix)
     base = venv.command(recipe, made)
-    env = {"CONDA_PREFIX": made.prefix, "CONDA_DEFAULT_ENV": os.path.basename(made.prefix), **layout.conda_variables(prefix)}
-    return Command(base.argv, env=env, path=base.path, hooks=layout.conda_hooks(prefix), interrupt_mode=base.interrupt_mode)
+    env = {
+        "CONDA_PREFIX": made.prefix,
+        "CONDA_DEFAULT_ENV": os.path.basename(made.prefix),
+        **layout.conda_variables(prefix),
+    }
+    return Command(
+        base.argv,
+        env=env,
+        path=base.path,
+        hooks=layout.conda_hooks(prefix),
+        interrupt_mode=base.interrupt_mode,
+    )
 
 
 def check(recipe: Recipe, made: Made) -> list[Problem]:

@@ -20,19 +20,65 @@ if TYPE_CHECKING:
     from ..progress import Progress
     from .base import Place
 
+LOCK = "requirements.lock"
 TIMEOUT = 3600.0  # seconds: large packages over a slow network
 
 # what uv prints, by regular expression: (code, message, hint); first match wins
 FAILURES = (
-    (r"No space left on device|Disk quota exceeded", "disk-full", "the disk or the quota is full", "free some space, or see `kernelwright storage`"),
-    (r"(?:was|were) not found in (?:the package registry|the cache|the provided)|no versions of ([\w.-]+)|not found in the package registry", "package-not-found", "a package does not exist under this name or version", "look the name up, and check its spelling and version"),
-    (r"error sending request|dns error|Connection refused|Could not connect|timed out|Network is unreachable|os error 11[01]|Network connectivity is disabled", "index-unreachable", "the package index cannot be reached from this node", None),
-    (r"401 Unauthorized|403 Forbidden|407 Proxy", "index-denied", "the package index refuses access", "check the credentials in pip.conf or ~/.netrc"),
-    (r"[Hh]ash mismatch", "hash-mismatch", "a package is not the file that the lock names", "the index was changed; `kernelwright update` makes a new lock"),
-    (r"No solution found|unsatisfiable", "requirements-conflict", "these requirements cannot be met together", "relax or leave out one of the requirements named below"),
-    (r"Failed to parse|Expected (?:package name|one of)|Couldn't parse|not a valid requirement", "invalid-requirement", "a requirement cannot be read", "write one requirement a line, for example `numpy>=2`"),
-    (r"Failed to build|build backend returned an error|Failed building", "package-build-failed", "a package has no wheel for this Python and could not be built", "choose another version of it, or another Python with --python"),
-    (r"File not found|No such file", "file-not-found", "a file that the requirements name does not exist", None),
+    (
+        r"No space left on device|Disk quota exceeded",
+        "disk-full",
+        "the disk or the quota is full",
+        "free some space, or see `kernelwright storage`",
+    ),
+    (
+        r"(?:was|were) not found in (?:the package registry|the cache|the provided)|no versions of ([\w.-]+)|not found in the package registry",
+        "package-not-found",
+        "a package does not exist under this name or version",
+        "look the name up, and check its spelling and version",
+    ),
+    (
+        r"error sending request|dns error|Connection refused|Could not connect|timed out|Network is unreachable|os error 11[01]|Network connectivity is disabled",
+        "index-unreachable",
+        "the package index cannot be reached from this node",
+        None,
+    ),
+    (
+        r"401 Unauthorized|403 Forbidden|407 Proxy",
+        "index-denied",
+        "the package index refuses access",
+        "check the credentials in pip.conf or ~/.netrc",
+    ),
+    (
+        r"[Hh]ash mismatch",
+        "hash-mismatch",
+        "a package is not the file that the lock names",
+        "the index was changed; `kernelwright update` makes a new lock",
+    ),
+    (
+        r"No solution found|unsatisfiable",
+        "requirements-conflict",
+        "these requirements cannot be met together",
+        "relax or leave out one of the requirements named below",
+    ),
+    (
+        r"Failed to parse|Expected (?:package name|one of)|Couldn't parse|not a valid requirement",
+        "invalid-requirement",
+        "a requirement cannot be read",
+        "write one requirement a line, for example `numpy>=2`",
+    ),
+    (
+        r"Failed to build|build backend returned an error|Failed building",
+        "package-build-failed",
+        "a package has no wheel for this Python and could not be built",
+        "choose another version of it, or another Python with --python",
+    ),
+    (
+        r"File not found|No such file",
+        "file-not-found",
+        "a file that the requirements name does not exist",
+        None,
+    ),
 )
 
 
@@ -48,15 +94,28 @@ class Uv:
         cache = self.place.site.storage.package_cache
         from ..store.store import expand
 
-        folder = expand(cache, self.place.home, self.place.environ) if cache else self.place.home / ".local/share/kernelwright/cache"
+        folder = (
+            expand(cache, self.place.home, self.place.environ)
+            if cache
+            else self.place.home / ".local/share/kernelwright/cache"
+        )
         make_folder(folder)
         environ = uv_environment(
-            self.place.home, self.place.environ, cache=folder / "uv", index=self.place.site.python.index
+            self.place.home,
+            self.place.environ,
+            cache=folder / "uv",
+            index=self.place.site.python.index,
         )
+        if words[:2] == ("pip", "install"):
+            environ.pop("UV_CONSTRAINT", None)  # the lock obeyed it already; hashes allow no ranges
         if self.place.site.network.proxy:
             environ.setdefault("HTTPS_PROXY", self.place.site.network.proxy)
         result = process.run(
-            [str(self._program()), *words], timeout=TIMEOUT, env=environ, cwd=cwd or self.place.keep, on_line=self._tell
+            [str(self._program()), *words],
+            timeout=TIMEOUT,
+            env=environ,
+            cwd=cwd or self.place.keep,
+            on_line=self._tell,
         )
         with open(self.place.keep / "pip.log", "a", encoding="utf-8") as log:
             log.write(f"$ uv {' '.join(words)}\n{result.stderr}\n")
@@ -82,10 +141,11 @@ class Uv:
         evidence = "\n".join(line for line in text.splitlines() if line.strip())[-1500:]
         for pattern, code, message, hint in FAILURES:
             if re.search(pattern, text):
-                if code == "index-unreachable":
-                    hint = unreachable_hint(self.place)
-                return UserError(code, message, context={"uv says": evidence}, hint=hint)
-        return UserError("install-failed", "the packages could not be installed", context={"uv says": evidence})
+                advice = unreachable_hint(self.place) if code == "index-unreachable" else hint
+                return UserError(code, message, context={"uv says": evidence}, hint=advice)
+        return UserError(
+            "install-failed", "the packages could not be installed", context={"uv says": evidence}
+        )
 
 
 def unreachable_hint(place: Place) -> str:
@@ -93,39 +153,74 @@ def unreachable_hint(place: Place) -> str:
     site = place.site
     ways = []
     if site.build.partition:
-        ways.append(f"tick `Make it, do not start a notebook`: it then runs in the partition {site.build.partition}")
+        ways.append(
+            f"tick `Make it, do not start a notebook`: it then runs in the partition {site.build.partition}"
+        )
     if site.command:
         ways.append(f"run `{site.command} create ...` in a shell on a node that has network")
     return "; or ".join(ways) or "ask the site how to install packages from here"
 
 
-def install(place: Place, progress: Progress, python: Path, wanted: Sequence[str], files: Sequence[str]) -> tuple[str, list[str]]:
+def install(
+    place: Place, progress: Progress, python: Path, wanted: Sequence[str], files: Sequence[str]
+) -> tuple[str, list[str]]:
     """Lock `wanted` and `files` for `python`, install the lock, and return (lock text, what has no hash).
 
     What cannot be hashed (git and local requirements) is installed all the same and named.
     """
     uv = Uv(place, progress)
-    source = place.keep / "requirements.in"
-    write_text(source, "\n".join(wanted) + "\n")
-    lock = place.keep / "requirements.lock"
     progress.phase("solve", "choosing versions")
-    base = Path(files[0]).parent if files else place.keep
-    uv.run(
-        "pip", "compile", "--quiet", "--generate-hashes", "--no-annotate", "--no-header", "--no-strip-extras",
-        "--python", str(python), "-o", str(lock), str(source), *files, cwd=base,
-    )
-    text = lock.read_text()
+    text = compile_lock(uv, python, wanted, files)
     loose = unhashed(text)
     progress.phase("download", "downloading and installing packages")
     hashes = [] if loose else ["--require-hashes"]
-    uv.run("pip", "install", "--python", str(python), *hashes, "-r", str(lock), cwd=base)
+    uv.run(
+        "pip",
+        "install",
+        "--python",
+        str(python),
+        *hashes,
+        "-r",
+        str(place.keep / LOCK),
+        cwd=_base(files, place),
+    )
     return text, loose
+
+
+def compile_lock(uv: Uv, python: Path, wanted: Sequence[str], files: Sequence[str]) -> str:
+    """The text of an exact lock with hashes for `python`; written to LOCK in the place's folder."""
+    keep = uv.place.keep
+    source = keep / "requirements.in"
+    write_text(source, "\n".join(wanted) + "\n")
+    uv.run(
+        *("pip", "compile", "--quiet", "--generate-hashes", "--no-annotate", "--no-header"),
+        *(
+            "--no-strip-extras",
+            "--python",
+            str(python),
+            "-o",
+            str(keep / LOCK),
+            str(source),
+            *files,
+        ),
+        cwd=_base(files, uv.place),
+    )
+    return (keep / LOCK).read_text()
+
+
+def _base(files: Sequence[str], place: Place) -> Path:
+    """Relative paths in a requirements file count from its folder."""
+    return Path(files[0]).parent if files else place.keep
 
 
 def unhashed(lock: str) -> list[str]:
     """The requirements of a lock that carry no hash."""
     blocks = re.split(r"\n(?=\S)", lock.replace("\\\n", " "))
-    return [b.split()[0] for b in blocks if b.strip() and not b.startswith(("#", "-")) and "--hash=" not in b]
+    return [
+        b.split()[0]
+        for b in blocks
+        if b.strip() and not b.startswith(("#", "-")) and "--hash=" not in b
+    ]
 
 
 def has(path: str) -> bool:

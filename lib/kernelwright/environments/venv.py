@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..model import Command, Made, VenvSpec
+from ..progress import Silent
 from . import layout, uv
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ..progress import Progress
     from .base import Place
 
-ENTRY = ("{generation}/entry.py", "-f", "{connection_file}")
+LAUNCHER = ("-m", "ipykernel_launcher", "-f", "{connection_file}")
 
 
 def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
@@ -33,19 +34,30 @@ def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
     files = [expand_user(spec.file, place.home)] if spec.file else []
     for path in files:
         if not uv.has(path):
-            raise UserError("file-not-found", f"`{path}` cannot be read", hint="give the path of a requirements.txt or pyproject.toml")
-    wanted = list(spec.requirements)
-    if recipe.language == "python" and not any(re.match(r"ipykernel\b", w) for w in wanted):
-        wanted.append("ipykernel")
+            raise UserError(
+                "file-not-found",
+                f"`{path}` cannot be read",
+                hint="give the path of a requirements.txt or pyproject.toml",
+            )
+    wanted = _wanted(recipe, spec)
     python = place.prefix / "bin/python"
-    lock, loose = _from_lock(spec.lock, place, progress, python) if spec.lock else uv.install(place, progress, python, wanted, files)
+    lock, loose = (
+        _from_lock(spec.lock, place, progress, python)
+        if spec.lock
+        else uv.install(place, progress, python, wanted, files)
+    )
     return Made(
         kind="venv",
         language=recipe.language,
         prefix=str(place.prefix),
         interpreter=str(python),
         lock="requirements.lock",
-        facts={"base": str(base), "python": layout.python_version(place.prefix), "unhashed": loose, "packages": lock.count("==")},
+        facts={
+            "base": str(base),
+            "python": layout.python_version(place.prefix),
+            "unhashed": loose,
+            "packages": lock.count("=="),
+        },
     )
 
 
@@ -59,8 +71,41 @@ def _from_lock(lock: str, place: Place, progress: Progress, python: Path) -> tup
     loose = uv.unhashed(text)
     progress.phase("download", "downloading and installing the locked packages")
     hashes = [] if loose else ["--require-hashes"]
-    uv.Uv(place, progress).run("pip", "install", "--no-deps", "--python", str(python), *hashes, "-r", str(place.keep / "requirements.lock"))
+    uv.Uv(place, progress).run(
+        "pip",
+        "install",
+        "--no-deps",
+        "--python",
+        str(python),
+        *hashes,
+        "-r",
+        str(place.keep / "requirements.lock"),
+    )
     return text, loose
+
+
+def solve_only(recipe: Recipe, place: Place) -> dict[str, str]:
+    """The versions that a build would choose now, by distribution name; nothing is installed."""
+    spec = recipe.environment
+    assert isinstance(spec, VenvSpec)  # noqa: S101 - the kind was chosen by the spec
+    files = [expand_user(spec.file, place.home)] if spec.file else []
+    lock = uv.compile_lock(
+        uv.Uv(place, Silent()), place.prefix / "bin/python", _wanted(recipe, spec), files
+    )
+    return {
+        layout.normal(name): version
+        for name, version in re.findall(
+            r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", lock, re.MULTILINE
+        )
+    }
+
+
+def _wanted(recipe: Recipe, spec: VenvSpec) -> list[str]:
+    """The requirements, and ipykernel where the language needs it and nobody asked for it."""
+    wanted = list(spec.requirements)
+    if recipe.language == "python" and not any(re.match(r"ipykernel\b", w) for w in wanted):
+        wanted.append("ipykernel")
+    return wanted
 
 
 def command(recipe: Recipe, made: Made) -> Command:
@@ -69,7 +114,12 @@ def command(recipe: Recipe, made: Made) -> Command:
     bin_folder = os.path.join(made.prefix, "bin")
     env = {"VIRTUAL_ENV": made.prefix}
     if recipe.language == "python" and not recipe.command:
-        return Command((str(made.interpreter), *ENTRY), env=env, path=(bin_folder,), interrupt_mode="message" if message_interrupts(made) else "signal")
+        return Command(
+            (str(made.interpreter), *LAUNCHER),
+            env=env,
+            path=(bin_folder,),
+            interrupt_mode="message" if message_interrupts(made) else "signal",
+        )
     argv = recipe.command or layout.language_command(Path(made.prefix), recipe.language)
     if argv is None:
         raise no_such_language(made.prefix, recipe.language)
@@ -128,9 +178,9 @@ def pythons(place: Place) -> dict[Path, str]:
     for path in [*named, *(Path(f) / "python3" for f in folders if f), *_versioned(folders)]:
         real = os.path.realpath(path)
         match = re.fullmatch(r"python(3\.\d+)", os.path.basename(real))
-        if match and os.access(path, os.X_OK) and path not in found and not _is_shim(path):
-            if not (path.parent.parent / "pyvenv.cfg").exists() or path in named:
-                found[path] = match[1]
+        in_venv = (path.parent.parent / "pyvenv.cfg").exists() and path not in named
+        if match and os.access(path, os.X_OK) and not in_venv and not _is_shim(path):
+            found.setdefault(path, match[1])
     return found
 
 

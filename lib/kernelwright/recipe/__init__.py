@@ -1,6 +1,6 @@
-"""Recipe <-> file: read with line numbers, validate, write, hash.
+r"""Recipe <-> file: read with line numbers, validate, write, hash.
 
->>> load("version: 1\\nname: a\\nenvironment: {venv: {}}", source="demo").kind
+>>> load("version: 1\nname: a\nenvironment: {venv: {}}", source="demo").kind
 'venv'
 """
 

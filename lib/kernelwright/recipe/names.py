@@ -40,9 +40,20 @@ def check_title(title: str) -> str:
     would forge menu entries or break the JSON of every other kernel.
     """
     text = title.strip()
-    bad = [c for c in text if unicodedata.category(c) in {"Cc", "Cs"} or c in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029"]
+    bad = [
+        c
+        for c in text
+        if unicodedata.category(c) in {"Cc", "Cs"}
+        or c in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029"
+    ]
     if not text or len(text) > TITLE_LIMIT or bad:
-        why = "is empty" if not text else f"holds `U+{ord(bad[0]):04X}`" if bad else f"is longer than {TITLE_LIMIT} characters"
+        why = (
+            "is empty"
+            if not text
+            else f"holds `U+{ord(bad[0]):04X}`"
+            if bad
+            else f"is longer than {TITLE_LIMIT} characters"
+        )
         raise UserError(
             "invalid-display-name",
             f"the display name {why}",

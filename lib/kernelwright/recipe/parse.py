@@ -214,14 +214,20 @@ def slurm(reader: Reader) -> SlurmSettings:
     time = reader.text("time")
     if time is not None and not SLURM_TIME.fullmatch(time):
         reader.fail(f"must look like 01:30:00 or 1-12, not `{visible(time)}`", key="time")
-    words = {k: reader.text(k) for k in ("partition", "gres", "account", "qos", "reservation", "constraint", "mem")}
+    words = {
+        k: reader.text(k)
+        for k in ("partition", "gres", "account", "qos", "reservation", "constraint", "mem")
+    }
     for key, value in words.items():
         if value is not None and not SLURM_WORD.fullmatch(value):
             reader.fail(f"cannot be `{visible(value)}`", key=key)
     extra = reader.texts("extra")
     for option in extra:
         if not re.fullmatch(r"--?[A-Za-z][A-Za-z0-9-]*(=.*)?", option):
-            reader.fail(f"must hold options such as --constraint=skylake, not `{visible(option)}`", key="extra")
+            reader.fail(
+                f"must hold options such as --constraint=skylake, not `{visible(option)}`",
+                key="extra",
+            )
     settings = SlurmSettings(
         ntasks=reader.number("ntasks"),
         cpus_per_task=reader.number("cpus_per_task"),

@@ -12,7 +12,16 @@ from .names import visible
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-YES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+YES = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "1": True,
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
+}
 NOTHING = {None, "", "null", "~"}
 TEXT_LIMIT = 10_000  # characters of one value; longer ones are a mistake or an attack
 
@@ -60,7 +69,9 @@ class Reader:
         text = str(value)
         if len(text) > TEXT_LIMIT:
             self.fail(f"is longer than {TEXT_LIMIT} characters", key=key)
-        if any(ord(c) < 32 and c != "\t" or 0xD800 <= ord(c) < 0xE000 or ord(c) == 127 for c in text):
+        if any(
+            (ord(c) < 32 and c != "\t") or 0xD800 <= ord(c) < 0xE000 or ord(c) == 127 for c in text
+        ):
             self.fail("holds a line end or another control character", key=key)
         return text
 
@@ -115,7 +126,9 @@ class Reader:
         """One of a closed set."""
         value = self.text(key)
         if value is not None and value not in set(choices):
-            self.fail(f"must be one of {', '.join(sorted(choices))}, not `{visible(value)}`", key=key)
+            self.fail(
+                f"must be one of {', '.join(sorted(choices))}, not `{visible(value)}`", key=key
+            )
         return value
 
     def section(self, key: str) -> Reader:
@@ -130,4 +143,8 @@ class Reader:
         for key in self.data:
             if key not in self.asked:
                 near = difflib.get_close_matches(str(key), self.asked, n=1)
-                self.fail("is not a key of a recipe", key=str(key), hint=f"did you mean `{near[0]}`?" if near else None)
+                self.fail(
+                    "is not a key of a recipe",
+                    key=str(key),
+                    hint=f"did you mean `{near[0]}`?" if near else None,
+                )

@@ -50,11 +50,17 @@ def read_yaml(text: str, *, source: str) -> tuple[Any, Callable[[tuple[str, ...]
 
 def _broken(source: str, line: int | None, what: str) -> UserError:
     where = source if line is None else f"{source}:{line}"
-    return UserError("invalid-recipe", f"`{source}` is not a recipe: {what}", context={"recipe": where})
+    return UserError(
+        "invalid-recipe", f"`{source}` is not a recipe: {what}", context={"recipe": where}
+    )
 
 
 def _plain(
-    node: Any, path: tuple[str, ...], lines: dict[tuple[str, ...], int], count: list[int], source: str
+    node: Any,
+    path: tuple[str, ...],
+    lines: dict[tuple[str, ...], int],
+    count: list[int],
+    source: str,
 ) -> Any:
     import yaml
 
@@ -73,8 +79,9 @@ def _plain(
         name = str(key.value) if isinstance(key, yaml.ScalarNode) else "?"
         if name in found:
             raise _broken(source, key.start_mark.line + 1, f"the key `{name}` stands twice")
-        lines[(*path, name)] = key.start_mark.line + 1
-        found[name] = _plain(value, (*path, name), lines, count, source)
+        below = (*path, name)
+        lines[below] = key.start_mark.line + 1
+        found[name] = _plain(value, below, lines, count, source)
     return found
 
 

@@ -34,7 +34,13 @@ def explained(path: Path) -> Iterator[None]:
                 f"`{path}` cannot be written: {error.strerror}",
                 hint="free some space, or see what kernelwright uses with `kernelwright storage`",
             ) from error
-        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG}:
+        if error.errno in {
+            errno.EACCES,
+            errno.EPERM,
+            errno.EROFS,
+            errno.ENOTDIR,
+            errno.ENAMETOOLONG,
+        }:
             raise UserError(
                 "not-writable",
                 f"`{path}` cannot be written: {error.strerror}",

@@ -7,6 +7,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
+from ..errors import UserError
 from .atomic import explained, make_folder, read_json, write_bytes, write_json
 
 if TYPE_CHECKING:
@@ -65,6 +66,16 @@ def ours(spec: dict[str, Any] | None) -> dict[str, Any] | None:
     return mine
 
 
+def not_owned(name: str, folder: Path) -> UserError:
+    """There is a kernelspec of this name that somebody else made."""
+    return UserError(
+        "kernel-not-owned",
+        f"there is a kernel `{name}` already that kernelwright did not make",
+        context={"kernelspec": str(folder)},
+        hint="choose another name, `kernelwright adopt` it, or use --force to move it to a backup",
+    )
+
+
 def write(folder: Path, spec: dict[str, Any], *, resources: Path | None = None) -> None:
     """Publish `spec`: logos first, kernel.json last and in one step, so that readers see all or nothing."""
     make_folder(folder, 0o755)
@@ -89,6 +100,8 @@ def move_to_backup(folder: Path, backups: Path) -> Path:
         except OSError:
             if not folder.is_dir() or folder.is_symlink():
                 raise
-            shutil.copytree(folder, target, symlinks=True)  # another file system: copy first, remove then
+            shutil.copytree(
+                folder, target, symlinks=True
+            )  # another file system: copy first, remove then
             shutil.rmtree(folder)
     return target

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import kernelspec
-from .atomic import read_json
 from .lock import process_start
 from .store import KEPT, Store
 
@@ -65,9 +64,14 @@ def remove_generation(store: Store, generation: Generation) -> None:
     own = store.environments() / generation.kernel_id
     others = [g for g in store.generations(generation.kernel_id) if g.number != generation.number]
     with contextlib.suppress(OSError):
-        os.unlink(generation.folder / "complete")  # invalid first: a kill from here on leaves a draft
+        os.unlink(
+            generation.folder / "complete"
+        )  # invalid first: a kill from here on leaves a draft
     if prefix and Path(prefix).is_relative_to(own) and all(g.made.prefix != prefix for g in others):
-        shutil.rmtree(Path(prefix).parent if Path(prefix).parent != generation.folder else prefix, ignore_errors=True)
+        shutil.rmtree(
+            Path(prefix).parent if Path(prefix).parent != generation.folder else prefix,
+            ignore_errors=True,
+        )
     if any(g.made.prefix and Path(g.made.prefix).is_relative_to(generation.folder) for g in others):
         return  # a later generation still runs on the environment that lies in this folder
     shutil.rmtree(generation.folder, ignore_errors=True)
@@ -101,16 +105,29 @@ def _builder_lives(draft: Path) -> bool:
 
 def in_use(folder: Path) -> bool:
     """Whether a kernel of this generation runs, here or (by its start record) on another node."""
-    for record in (folder / "starts").glob("*.json"):
-        start = read_json(record)
-        if not isinstance(start, dict) or start.get("ended"):
-            continue
-        if start.get("host") not in {None, socket.gethostname()}:
-            if time.time() - _mtime(record) < ELSEWHERE:
-                return True
-        elif isinstance(start.get("pid"), int) and process_start(start["pid"]) is not None:
+    for record in (folder / "starts").glob("*.start"):
+        start = _record(record)
+        elsewhere = start.get("host") not in {None, "", socket.gethostname()}
+        if elsewhere and "ended" not in start and time.time() < _latest_end(start):
             return True
     return _named_by_a_process(str(folder))
+
+
+def _record(path: Path) -> dict[str, str]:
+    """The start record that launch.sh leaves: `key=value` lines, `ended=` once the kernel is gone."""
+    try:
+        lines = path.read_text(errors="replace").splitlines()
+    except OSError:
+        return {}
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def _latest_end(start: dict[str, str]) -> float:
+    """When a kernel on another node is over at the latest, in seconds since the epoch."""
+    for key, more in (("job_end", 0.0), ("started", ELSEWHERE)):
+        if start.get(key, "").isdigit():
+            return float(start[key]) + more
+    return 0.0
 
 
 def _named_by_a_process(folder: str) -> bool:
@@ -122,12 +139,6 @@ def _named_by_a_process(folder: str) -> bool:
                 if any(part.startswith(needle) for part in stream.read(65536).split(b"\0")):
                     return True
     return False
-
-
-def _mtime(path: Path) -> float:
-    with contextlib.suppress(OSError):
-        return path.stat().st_mtime
-    return 0.0
 
 
 def unreferenced(store: Store) -> list[Path]:
@@ -148,4 +159,7 @@ def unreferenced(store: Store) -> list[Path]:
 
 
 def _alive(folder: Path) -> bool:
-    return any(n.isdecimal() and (in_use(folder / n) or _builder_lives(folder / n)) for n in os.listdir(folder))
+    return any(
+        n.isdecimal() and (in_use(folder / n) or _builder_lives(folder / n))
+        for n in os.listdir(folder)
+    )

@@ -24,7 +24,7 @@ from .atomic import explained, make_folder, read_json, write_json, write_text
 from .lock import process_start
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from ..config.model import SiteConfig
 
@@ -163,7 +163,9 @@ class Store:
                 return one
         raise UserError(
             "no-such-generation",
-            f"generation {number if number is not None else ''} of this kernel is not there".replace("  ", " "),
+            f"generation {number if number is not None else ''} of this kernel is not there".replace(
+                "  ", " "
+            ),
             context={"folder": str(self.data / "kernels" / kernel_id)},
             hint="`kernelwright generations NAME` lists them; `kernelwright repair NAME` rebuilds",
         )
@@ -178,13 +180,20 @@ class Store:
         if not isinstance(made, dict):
             return None
         facts = read_json(folder / "facts.json")
-        known = {k: made.get(k) for k in Made.__dataclass_fields__ if k in made}
+        known: dict[str, Any] = {k: made[k] for k in Made.__dataclass_fields__ if k in made}
         try:
             created = (folder / "complete").stat().st_mtime
         except OSError:
             created = 0.0
         return Generation(
-            kernel_id, number, folder, recipe, Made(**known), created, created > 0, facts if isinstance(facts, dict) else {}
+            kernel_id,
+            number,
+            folder,
+            recipe,
+            Made(**known),
+            created,
+            created > 0,
+            facts if isinstance(facts, dict) else {},
         )
 
     # --- building --------------------------------------------------------------------------------
@@ -195,21 +204,36 @@ class Store:
         parent = make_folder(self.data / "kernels" / kernel)
         number = 1 + max((int(n) for n in os.listdir(parent) if n.isdecimal()), default=0)
         folder = make_folder(parent / str(number))
-        (folder / "building").write_text(f"{os.getpid()} {process_start(os.getpid())} {os.uname().nodename}\n")
+        (folder / "building").write_text(
+            f"{os.getpid()} {process_start(os.getpid())} {os.uname().nodename}\n"
+        )
         write_text(folder / "recipe.yml", dump(recipe))
         prefix = self.environments() / kernel / str(number) / "env"
         make_folder(prefix.parent)
         return Draft(kernel, number, folder, prefix)
 
-    def finish(self, draft: Draft, recipe: Recipe, made: Made, facts: Mapping[str, Any]) -> Generation:
+    def finish(
+        self, draft: Draft, recipe: Recipe, made: Made, facts: Mapping[str, Any]
+    ) -> Generation:
         """Write what the build left behind, then the marker that makes the generation valid."""
         write_text(draft.folder / "recipe.yml", dump(recipe))
-        write_json(draft.folder / "made.json", {k: getattr(made, k) for k in Made.__dataclass_fields__})
+        write_json(
+            draft.folder / "made.json", {k: getattr(made, k) for k in Made.__dataclass_fields__}
+        )
         write_json(draft.folder / "facts.json", dict(facts))
         write_text(draft.folder / "complete", "")
         with contextlib.suppress(OSError):
             os.unlink(draft.folder / "building")
-        return Generation(draft.kernel_id, draft.number, draft.folder, recipe, made, time.time(), True, dict(facts))
+        return Generation(
+            draft.kernel_id,
+            draft.number,
+            draft.folder,
+            recipe,
+            made,
+            time.time(),
+            True,
+            dict(facts),
+        )
 
     def discard(self, draft: Draft, *, log_name: str | None = None) -> Path | None:
         """Take an unfinished build away; its logs are kept and their folder returned."""
@@ -236,16 +260,10 @@ class Store:
         Returns where such a kernelspec went. Raises `kernel-not-owned`.
         """
         folder, moved = self.specs / name, None
-        if os.path.lexists(folder) and kernelspec.ours(kernelspec.read(folder)) is None:
-            if any(True for _ in _entries(folder)) or folder.is_symlink() or not folder.is_dir():
-                if not force:
-                    raise UserError(
-                        "kernel-not-owned",
-                        f"there is a kernel `{name}` already that kernelwright did not make",
-                        context={"kernelspec": str(folder)},
-                        hint="choose another name, `kernelwright adopt` it, or use --force to move it to a backup",
-                    )
-                moved = kernelspec.move_to_backup(folder, self.backups)
+        if _is_foreign(folder):
+            if not force:
+                raise kernelspec.not_owned(name, folder)
+            moved = kernelspec.move_to_backup(folder, self.backups)
         kernelspec.write(folder, spec, resources=resources)
         return moved
 
@@ -304,6 +322,12 @@ def expand(text: str, home: Path, environ: Mapping[str, str]) -> Path:
     return Path(re.sub(r"\$\{(\w+)\}|\$(\w+)", value, filled))
 
 
-def _entries(folder: Path) -> Iterator[str]:
+def _is_foreign(folder: Path) -> bool:
+    """Whether something lies there that we did not make: a kernelspec, a file, a link to elsewhere."""
+    if folder.is_symlink() or (os.path.lexists(folder) and not folder.is_dir()):
+        return True
+    if kernelspec.ours(kernelspec.read(folder)) is not None:
+        return False
     with contextlib.suppress(OSError):
-        yield from os.listdir(folder)
+        return bool(os.listdir(folder))
+    return folder.is_dir()
