@@ -89,8 +89,8 @@ def test_a_vanished_interpreter_is_seen_from_the_index(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["", "{", "[]", "null", '{"version": 1}', '{"version": 1, "written_ns": 9, "kernels": 7}',
-     '{"version": 1, "written_ns": 9e30, "kernels": [1, {}, {"path": 3}]}', '{"version": "1"}', "[" * 99999],
+    ["", "{", "[]", "null", '{"version": 1}', '{"version": 1, "written_at": 9, "kernels": 7}',
+     '{"version": 1, "written_at": 9e30, "kernels": [1, {}, {"path": 3}]}', '{"version": "1"}', "[" * 99999],
 )  # fmt: skip
 def test_a_damaged_index_costs_nothing(tmp_path: Path, words: str) -> None:
     put(tmp_path, "one")
@@ -134,3 +134,13 @@ def test_owned_kernels_show_their_kind_and_watch_their_interpreter(tmp_path: Pat
     kernel = user(tmp_path)["mine"]
     assert (kernel.owned, kernel.kind, kernel.launcher) == (True, "venv", "slurm")
     assert kernel.problems[0].code == "interpreter-not-found"
+
+
+def test_the_index_keeps_its_schema(tmp_path: Path) -> None:
+    import jsonschema
+
+    put(tmp_path, "one")
+    put(tmp_path, "two", argv=[])
+    write_index(tmp_path, listing(tmp_path), "n")
+    schema = Path(__file__).parents[2] / "docs/reference/schemas/index.schema.json"
+    jsonschema.validate(json.loads(path_of(tmp_path).read_text()), json.loads(schema.read_text()))

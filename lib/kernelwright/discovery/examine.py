@@ -109,30 +109,41 @@ def _dangling(candidate: Candidate) -> Problem | None:
 def _from_file(candidate: Candidate, reading: Reading, facts: os.stat_result) -> Found:
     """A kernel.json read anew; who may change it is looked at only now, not at every listing."""
     kernel = _kernel(candidate, reading)
-    more = () if candidate.root.origin == "group" else (*_owners(candidate, facts), *_name(candidate))
+    more = (
+        () if candidate.root.origin == "group" else (*_owners(candidate, facts), *_name(candidate))
+    )
     return Found(candidate, replace(kernel, problems=(*kernel.problems, *more)), reading.found)
 
 
 def _owners(candidate: Candidate, facts: os.stat_result) -> tuple[Problem, ...]:
     """Whether others than this user and root can change what would run as this user."""
     try:
-        pairs = ((candidate.folder, os.stat(candidate.folder)), (f"{candidate.folder}/{NAME}", facts))
+        pairs = (
+            (candidate.folder, os.stat(candidate.folder)),
+            (f"{candidate.folder}/{NAME}", facts),
+        )
     except OSError:
         return ()
     for path, known in pairs:
         if known.st_uid not in {0, os.getuid()} and candidate.root.origin in {"user", "legacy"}:
             text = f"`{path}` belongs to another user ({known.st_uid}), who can change what runs as you"
-            return (Problem("kernelspec-foreign-owner", "warning", text, "copy it, or adopt it", path),)
+            return (
+                Problem("kernelspec-foreign-owner", "warning", text, "copy it, or adopt it", path),
+            )
         if known.st_mode & stat.S_IWOTH and not known.st_mode & stat.S_ISVTX:
             text = f"everybody can write to `{path}`, and it runs as you"
-            return (Problem("kernelspec-writable-by-all", "warning", text, f"`chmod o-w {path}`", path),)
+            return (
+                Problem("kernelspec-writable-by-all", "warning", text, f"`chmod o-w {path}`", path),
+            )
     return ()
 
 
 def _name(candidate: Candidate) -> tuple[Problem, ...]:
     if candidate.root.origin == "site" or re.fullmatch(r"[a-z0-9._-]+", candidate.name):
         return ()
-    text = f"`{candidate.name[:80]}` is no valid kernel name for Jupyter, which only warns in its log"
+    text = (
+        f"`{candidate.name[:80]}` is no valid kernel name for Jupyter, which only warns in its log"
+    )
     hint = "rename the folder: ASCII letters, digits, `.`, `_` and `-`"
     return (Problem("invalid-kernel-name", "warning", text, hint),)
 

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from .. import paths
-from ..errors import Problem
+from ..errors import Problem, UserError
 from .programs import CODES as PROGRAM_CODES
 
 if TYPE_CHECKING:
@@ -53,12 +53,8 @@ def load(home: Path) -> dict[str, dict[str, Any]]:
     """What earlier listings found, by kernelspec folder; problems that depend on others left out."""
     document = _read(path_of(home))
     entries = document.get("kernels")
-    written = document.get("written_ns")
-    if (
-        document.get("version") != VERSION
-        or not isinstance(entries, list)
-        or not isinstance(written, int)
-    ):
+    written = _written_ns(document)
+    if document.get("version") != VERSION or not isinstance(entries, list):
         return {}
     known = {}
     for entry in entries:
@@ -84,10 +80,11 @@ def load(home: Path) -> dict[str, dict[str, Any]]:
     return known
 
 
-def write_index(home: Path, kernels: Iterable[Kernel], host: str) -> bool:
+def write_index(home: Path, kernels: Iterable[Kernel], host: str | None = None) -> bool:
     """Write index.json if it would say something new; returns whether it was written.
 
-    A document of a newer version is left alone. Raises UserError `not-writable` or `disk-full`.
+    A document of a newer version is left alone. A home that cannot be written to is no error: the
+    index is a hint. `host` is this node unless given.
     """
     path = path_of(home)
     old = _read(path)
@@ -98,28 +95,31 @@ def write_index(home: Path, kernels: Iterable[Kernel], host: str) -> bool:
         return False
     from ..store import atomic
 
-    now = time.time_ns()
     document = {
         "version": VERSION,
-        "written_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now // 10**9)),
-        "written_ns": now,
-        "host": host,
+        "written_at": time.time(),
+        "host": host or os.uname().nodename,
         "kernels": entries,
     }
-    atomic.make_folder(path.parent)
-    atomic.write_text(path, json.dumps(document, ensure_ascii=True, separators=(",", ":")))
+    try:
+        atomic.make_folder(path.parent)
+        atomic.write_text(path, json.dumps(document, ensure_ascii=True, separators=(",", ":")))
+    except (UserError, OSError):
+        return False
     return True
 
 
 def _settled(old: Mapping[str, Any]) -> bool:
     """Whether entries that were too fresh to be believed could be believed if written again now."""
-    written = old.get("written_ns")
-    if not isinstance(written, int):
-        return True
-    fresh = [
-        e["stat"][0] for e in old["kernels"] if e.get("stat") and e["stat"][0] > written - RACY
-    ]
+    written = _written_ns(old)
+    fresh = [e["stat"][0] for e in old["kernels"] if e["stat"] and e["stat"][0] > written - RACY]
     return bool(fresh) and max(fresh) <= time.time_ns() - RACY
+
+
+def _written_ns(document: Mapping[str, Any]) -> int:
+    """When the document was written, in ns; 0 where it does not say, so that nothing in it is believed."""
+    written = document.get("written_at")
+    return int(written * 1e9) if isinstance(written, (int, float)) and abs(written) < 1e11 else 0
 
 
 def _entry(kernel: Kernel) -> dict[str, Any]:
