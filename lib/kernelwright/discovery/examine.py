@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import Problem
 from ..model import Kernel
-from . import programs
 from .kernelspec_file import NAME, Reading, look, read
-from .programs import guess_kind, program_of
+from .programs import Programs, guess_kind, program_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +43,7 @@ class Surroundings:
     """What an examination needs to know of this call."""
 
     cache: Mapping[str, Mapping[str, Any]]
-    programs: programs.Programs
+    programs: Programs
 
 
 def examine(candidate: Candidate, around: Surroundings) -> Found | None:
@@ -223,7 +222,7 @@ def _from_cache(candidate: Candidate, known: Mapping[str, Any], stamp: tuple[int
     return Found(candidate, kernel, True)
 
 
-def _with_program(found: Found, known: programs.Programs) -> Found:
+def _with_program(found: Found, known: Programs) -> Found:
     problem = known.check(found.kernel)
     if problem is None:
         return found

@@ -113,8 +113,8 @@ def _load(text: str) -> tuple[Any, tuple[Fault, ...]]:
         raise _Refused(NUMBER, "a number has too many digits") from error
 
 
-_QUOTES = '"“”„‟″＂'
-_SINGLE = "'‘’‚‛"
+_QUOTES = '"\u201c\u201d\u201e\u201f\u2033\uff02'
+_SINGLE = "'\u2018\u2019\u201a\u201b"
 _END = r"(?=\s*(?:[:,\]}#]|//|/\*|$))"
 _TOKEN = re.compile(
     rf"""

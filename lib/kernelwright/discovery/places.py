@@ -36,9 +36,8 @@ def search_path(home: Path, environ: Mapping[str, str]) -> tuple[Root, ...]:
     own = {str(paths.kernelspec_folder(home)), str(paths.kernelspec_folder(real))}
     own.add(os.path.join(environ.get("JUPYTER_DATA_DIR") or "", "kernels"))
     own.add(os.path.join(environ.get("XDG_DATA_HOME") or "", "jupyter/kernels"))
-    found: list[Root] = []
-    for folder in dict.fromkeys(str(path) for path in paths.jupyter_path(environ, real)):
-        found.append(Root(folder, "user" if folder in own else "jupyter"))
+    folders = dict.fromkeys(str(path) for path in paths.jupyter_path(environ, real))
+    found = [Root(folder, "user" if folder in own else "jupyter") for folder in folders]
     found += _legacy(real, environ)
     if not own & {root.folder for root in found}:
         found.append(Root(str(paths.kernelspec_folder(home)), "user", searched=False))

@@ -149,16 +149,13 @@ class Programs:
 
 
 def _not_on_path(program: str) -> Problem:
-    where = (
-        "here; it may need a module, or exist on other nodes only"
-        if program in RUNTIMES
-        else "here"
-    )
-    severity = "warning" if program in RUNTIMES else "error"
-    text = f"`{program}` is not on PATH {where}"
-    return Problem(
-        "program-not-on-path", severity, text, "give its absolute path, or load its module"
-    )  # type: ignore[arg-type] # one of two literals
+    hint = "give its absolute path, or load its module"
+    if program in RUNTIMES:
+        text = (
+            f"`{program}` is not on PATH here; it may need a module, or exist on other nodes only"
+        )
+        return Problem("program-not-on-path", "warning", text, hint)
+    return Problem("program-not-on-path", "error", f"`{program}` is not on PATH here", hint)
 
 
 def _top_exists(program: str) -> bool:
