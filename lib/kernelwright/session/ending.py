@@ -1,0 +1,142 @@
+"""Why a session is over, for the completed card: walltime, cancelled, out of memory, or the server's own exit."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import Problem
+from . import job
+from .card import Report, last_lines, read_report, write_report
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+MARGIN = 120.0  # seconds before the walltime's end in which a TERM is the walltime's
+SIGNALS = {9: "SIGKILL", 11: "SIGSEGV", 6: "SIGABRT", 7: "SIGBUS", 15: "SIGTERM", 2: "SIGINT", 1: "SIGHUP"}
+SAID = re.compile(r"kernelwright: ([a-z0-9-]{3,60}): (.{1,500})")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the server ended: its exit status as a shell gives it; `asked` when the job was told to end."""
+
+    root: Path
+    private: Path
+    status: int
+    asked: bool = False
+
+
+def running(root: Path) -> None:
+    """Say that the server answers; called once by after.sh."""
+    _update(root, {"state": "running"})
+
+
+def ended(how: Ended, environ: Mapping[str, str]) -> None:
+    """Write the reason into report.json and, unless all went well, into output.log."""
+    before = read_report(how.root)
+    ran = before.get("state") in {"running", "ended"}
+    log = last_lines(how.root / "output.log")
+    problem = reason(how, log, ran=ran, ends_at=job.ends_at(environ), oom=_oom_grew(how.private))
+    changes: dict[str, Any] = {"state": "ended" if ran or how.asked else "failed"}
+    report = Report(**_kept(before)).about(problem, log if problem.severity == "error" else ())
+    changes.update(code=report.code, message=report.message, hint=report.hint, log=report.log)
+    _update(how.root, changes)
+    if problem.severity != "note":
+        print(f"kernelwright: {problem.code}: {problem.message}", flush=True)
+        if problem.hint:
+            print(f"hint: {problem.hint}", flush=True)
+
+
+def reason(
+    how: Ended, log: tuple[str, ...], *, ran: bool, ends_at: float | None, oom: bool = False
+) -> Problem:
+    """What a person should be told about this end."""
+    if oom and how.status not in {0}:
+        return Problem(
+            "session-out-of-memory",
+            "error",
+            "the session used more memory than it had asked for, and the node ended it",
+            "launch again with more memory",
+        )
+    if how.asked:
+        if ends_at is not None and time.time() > ends_at - MARGIN:
+            return Problem(
+                "session-walltime", "warning", "the session reached the end of its hours", "launch again, with more hours"
+            )
+        return Problem("session-cancelled", "note", "the session was cancelled")
+    if how.status == 0:
+        return Problem("session-shut-down", "note", "the notebook server was shut down")
+    for line in reversed(log):
+        if match := SAID.search(line):
+            return Problem(match[1], "error", match[2], HINTS.get(match[1]))
+    if how.status > 128 and how.status - 128 in SIGNALS:
+        name = SIGNALS[how.status - 128]
+        return Problem(
+            "server-killed", "error", f"the notebook server was ended by {name}", "launch again; if it happens twice, ask for more memory"
+        )
+    text = f"the notebook server ended with status {how.status}" + ("" if ran else " before it could be reached")
+    return Problem("server-exit" if ran else "server-did-not-start", "error", text, "the last lines of its log say more")
+
+
+HINTS = {
+    "server-too-old": "ask the site to set `jupyter:` in its settings to a newer Jupyter, or to leave it out",
+    "server-config-unreadable": "launch again; if it happens twice, ask the support about the node's temporary folder",
+    "server-command-missing": "ask the site to correct `jupyter:` in its settings",
+    "modules-not-loaded": "correct “Modules for the server” on the form; `module avail` lists what there is",
+    "no-free-port": "launch again; the node had no free port",
+    "server-slow": "launch again; if it happens twice, ask the support about the node's file systems",
+}
+
+
+def _oom_grew(private: Path) -> bool:
+    """Whether the kernel killed something of this job since the session began."""
+    try:
+        before = int((private / "oom").read_text())
+    except (OSError, ValueError):
+        return False
+    return job.oom_kills() > before
+
+
+def _kept(before: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: before[k] for k in ("kernel", "node", "interface", "ends_at") if k in before}
+
+
+def _update(root: Path, changes: Mapping[str, Any]) -> None:
+    before = read_report(root)
+    problems = before.get("problems")
+    known = [_problem(p) for p in problems] if isinstance(problems, list) else []
+    fields = {k: before[k] for k in Report.__dataclass_fields__ if k in before and k != "problems"}
+    if changes.get("state") in {"ended", "failed"} and before.get("code") and changes.get("code"):
+        known.append(_problem(before))
+    merged = {**fields, **changes}
+    merged["log"] = tuple(str(line) for line in merged.get("log") or ())
+    write_report(root, Report(**merged, problems=tuple(p for p in known if p)))
+
+
+def _problem(value: Any) -> Problem | None:
+    """A problem out of an earlier report, None where it is not one."""
+    if not isinstance(value, dict) or not isinstance(value.get("code"), str):
+        return None
+    hint = value.get("hint")
+    severity = value.get("severity")
+    return Problem(
+        value["code"],
+        severity if severity in {"error", "warning", "note"} else "error",
+        str(value.get("message") or ""),
+        hint if isinstance(hint, str) else None,
+    )
+
+
+def server_port(private: Path) -> int | None:
+    """The port that the running server says it listens on, from its own info file; None before that."""
+    for path in sorted((private / "runtime").glob("jpserver-*.json")):
+        try:
+            return int(json.loads(path.read_text())["port"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None

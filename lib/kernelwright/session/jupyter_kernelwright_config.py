@@ -1,0 +1,129 @@
+"""The Jupyter server's configuration for one Open OnDemand session: fixed code, values from a JSON file.
+
+Loaded by Jupyter itself (`--config`), in our runtime or in the site's own Jupyter, where the package
+kernelwright is not there: standard library and Jupyter only. The values were written by `kernelwright session
+prepare`; nothing of them is ever pasted into code. Whatever is wrong ends the server: one that started with
+its defaults would listen on another port and print its token.
+"""
+
+import base64
+import json
+import os
+import sys
+from urllib.parse import urlsplit
+
+OLDEST = 2  # jupyter_server 2 brought PasswordIdentityProvider and login_handler_class
+
+
+def stop(code, text):
+    """End the server; SystemExit passes through every `except Exception` of the config loader."""
+    sys.stderr.write("kernelwright: " + code + ": " + text + "\n")
+    raise SystemExit(1)
+
+
+def load():
+    """The values of this session, from the file that only its user can read."""
+    path = os.environ.get("KERNELWRIGHT_SESSION_VALUES", "")
+    try:
+        status = os.stat(path)
+        if status.st_uid != os.geteuid() or status.st_mode & 0o077:
+            stop("server-config-unreadable", "the session's values are not private: " + path)
+        with open(path, encoding="utf-8") as stream:
+            values = json.load(stream)
+    except (OSError, ValueError) as error:
+        stop("server-config-unreadable", "the session's values cannot be read: " + str(error))
+    if not isinstance(values, dict) or values.get("version") != 1:
+        stop("server-config-unreadable", "the session's values are not of version 1: " + path)
+    return values
+
+
+def check_version():
+    """Name a Jupyter that is too old, with its version, instead of starting it without protection."""
+    try:
+        import jupyter_server
+    except ImportError:
+        stop("server-too-old", "this Jupyter has no jupyter_server; version 2 or newer is needed")
+    version = getattr(jupyter_server, "__version__", "0")
+    if int(version.split(".")[0]) < OLDEST:
+        stop("server-too-old", "jupyter_server " + version + " is too old; version 2 or newer is needed")
+
+
+def login_handler():
+    """A login form that takes the card's POST: same origin only, with the password as the proof.
+
+    The card's form cannot know Jupyter's XSRF value. Every other request is checked as always.
+    """
+    from jupyter_server.auth.login import LoginFormHandler
+
+    class OneClickLogin(LoginFormHandler):
+        def check_xsrf_cookie(self):
+            if self.request.method == "POST" and self.is_same_origin():
+                return None
+            return super().check_xsrf_cookie()
+
+        def is_same_origin(self):
+            headers = self.request.headers
+            site = headers.get("Sec-Fetch-Site")
+            if site is not None:
+                return site == "same-origin"
+            origin = headers.get("Origin")  # browsers on plain http say no Sec-Fetch-Site
+            return bool(origin) and urlsplit(origin).netloc.lower() == self.request.host.lower()
+
+    return OneClickLogin
+
+
+def configure(c, values):
+    """Every setting of the session; explicit also where it is the default, so that no file of the user wins."""
+    from jupyter_server.auth.identity import PasswordIdentityProvider
+
+    server = c.ServerApp
+    server.ip = values["ip"]
+    server.port = values["port"]
+    server.port_retries = 0
+    server.base_url = values["base_url"]
+    server.default_url = values["default_url"]
+    server.root_dir = values["root_dir"]
+    if values.get("preferred_dir"):
+        server.preferred_dir = values["preferred_dir"]
+    server.open_browser = False
+    server.allow_remote_access = True  # the Host header is the portal's
+    server.allow_origin = ""
+    server.allow_origin_pat = ""
+    server.disable_check_xsrf = False
+    server.allow_unauthenticated_access = False
+    server.allow_root = bool(values["allow_root"]) and os.geteuid() == 0
+    server.quit_button = True
+    server.cookie_secret = base64.b64decode(values["cookie_secret"])
+    server.identity_provider_class = PasswordIdentityProvider
+    c.IdentityProvider.token = ""
+    c.IdentityProvider.cookie_options = {"samesite": "Strict", "httponly": True}
+    provider = c.PasswordIdentityProvider
+    provider.token = ""
+    provider.cookie_options = {"samesite": "Strict", "httponly": True}
+    provider.hashed_password = values["hashed_password"]
+    provider.password_required = True
+    provider.allow_password_change = False
+    provider.login_handler_class = login_handler()
+    c.MultiKernelManager.default_kernel_name = values["default_kernel_name"]
+    c.KernelSpecManager.ensure_native_kernel = bool(values["native_kernel"])
+    if values.get("cull_idle"):
+        c.MappingKernelManager.cull_idle_timeout = values["cull_idle"]
+        c.MappingKernelManager.cull_interval = min(300, max(10, values["cull_idle"] // 4))
+        c.MappingKernelManager.cull_connected = False  # somebody who thinks for an hour keeps the kernel
+        c.MappingKernelManager.cull_busy = False
+
+
+def forget():
+    """What only this process needs does not reach kernels and terminals.
+
+    A strict traitlets would end a kernel for a slip in the user's own ipython_config.py.
+    """
+    os.environ.pop("TRAITLETS_APPLICATION_RAISE_CONFIG_FILE_ERROR", None)
+
+
+check_version()
+try:
+    configure(get_config(), load())  # noqa: F821 - put there by traitlets' loader
+except (KeyError, TypeError, ValueError, ImportError, AttributeError) as problem:
+    stop("server-config-unreadable", "the session's values cannot be used: " + repr(problem))
+forget()
