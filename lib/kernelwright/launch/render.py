@@ -63,7 +63,9 @@ def render(
         pathlike=[name for name in recipe.env if is_path_list(name)],
     )
     files = {"launch.sh": text, "start.sh": _read("start.sh"), "entry.py": (HERE / "entry.py").read_text()}
-    if recipe.modules.load or recipe.modules.use or recipe.modules.purge:
+    if command.template == "container":
+        files["container.sh"] = _read("container.sh")
+    if recipe.modules.load or recipe.modules.use or recipe.modules.purge or command.values.get("runtime_module"):
         files["modules.sh"] = _read("modules.sh")
     return files
 

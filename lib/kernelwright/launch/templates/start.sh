@@ -187,6 +187,8 @@ kw_pass() {
   [[ -z $kw_child ]] || kill -s "$1" -- "-$kw_child" 2>/dev/null
 }
 
+kw_kill() { kill -KILL -- "-$1"; } # CHILD: the kernel's whole process group; containers do more
+
 kw_watch() { # ends the kernel when this shell is killed, and both when the Jupyter server is gone
   local child word parent=$PPID shell=$$ asked=0
   trap '' INT TERM HUP USR1 USR2
@@ -197,10 +199,10 @@ kw_watch() { # ends the kernel when this shell is killed, and both when the Jupy
     read -r -t 2 word
     case $? in
       0) return ;;
-      1) kill -KILL -- "-$child"; return ;;
+      1) kw_kill "$child"; return ;;
     esac
     [[ -z $kw_outer_parent ]] || kw_is_child_of "$parent" && continue
-    if ((asked++ < 3)); then kill -TERM "$shell"; else kill -KILL -- "-$child" "$shell"; fi
+    if ((asked++ < 3)); then kill -TERM "$shell"; else kw_kill "$child"; kill -KILL "$shell"; fi
   done
 }
 
@@ -270,7 +272,7 @@ kw_await_port() { # a kernel that cannot tell us is up when its shell port takes
 }
 
 kw_hung() {
-  kill -KILL -- "-$kw_child"
+  kw_kill "$kw_child"
   kw_wait
   kw_close_watch
   kw_diagnose kernel-silent "$kw_status"
