@@ -1,0 +1,241 @@
+"""Making a prefix: solve or read the lock, look at the room, install, pip part, lock and manifest."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import UserError
+from ...model import CondaSpec, Made
+from ...store.atomic import make_folder, write_text
+from .. import layout
+from . import lock as locks
+from . import manifest, pip_part, space, wanted
+from .explain import explain, way_out
+from .values import EngineError, Package
+
+if TYPE_CHECKING:
+    from ...model import Recipe
+    from ...progress import Progress
+    from ..base import Place
+    from .engine import Engine
+
+LOCK = "conda.lock"
+LONGEST = 200  # characters of a prefix: binary packages have no more room for it
+HINTS = {"bash": "bash_kernel", "c++": "xeus-cling", "lua": "xeus-lua", "octave": "octave_kernel", "julia": "no package has it; use `create script`"}
+
+
+def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
+    """Build the environment of `recipe` at `place.prefix`; a second call completes what a kill left."""
+    spec = recipe.environment
+    assert isinstance(spec, CondaSpec)  # noqa: S101 - the kind was chosen by the spec
+    check_prefix(place.prefix)
+    if not (place.site.network.compute_nodes or not place.environ.get("SLURM_JOB_ID")) and not spec.lock:
+        progress.note("compute nodes have no internet here: only what was downloaded before can be used")
+    want = wanted.of(recipe, spec, place, progress.note)
+    from .engine import Engine
+
+    with Engine(want.settings) as engine:
+        virtual = engine.virtual_packages(wanted.virtual_overrides(recipe, place))
+        try:
+            packages = _packages(engine, want, virtual, place, progress)
+            room = _check_room(packages, want, place, progress)
+            make_folder(place.prefix.parent)
+            engine.install(packages, place.prefix, want.specs, progress)
+        except EngineError as error:
+            raise explain(error, want.settings, place, engine.names) from error
+    _set_variables(place.prefix, want.variables)
+    _check_language(recipe, place.prefix)
+    pinned = _pip(want, place, progress)
+    return _made(recipe, place, tuple(packages), want, virtual, pinned, {"download": room.download})
+
+
+def check_prefix(prefix: Path) -> None:
+    """Refuse a folder that conda packages cannot be patched for; raises `prefix-unsuitable`."""
+    text = str(prefix)
+    if len(text) > LONGEST:
+        what = f"has {len(text)} characters; conda packages have room for {LONGEST}"
+    elif any(c.isspace() for c in text):
+        what = "holds a space, with which the scripts of conda packages do not start"
+    else:
+        return
+    raise UserError(
+        "prefix-unsuitable",
+        f"no conda environment can be made in `{text}`: the path {what}",
+        hint="the site can set `storage.root` to another folder; a venv kernel works there as well",
+    )
+
+
+def _packages(engine: Engine, want: wanted.Wanted, virtual: dict[str, str], place: Place, progress: Progress) -> list[Package]:
+    """The exact packages: from the lock, else from the solver; from earlier lists where there is no network."""
+    if want.lock is not None:
+        return _from_lock(engine, want.lock, progress)
+    progress.phase("solve", "choosing packages")
+    offline = bool(place.environ.get("SLURM_JOB_ID")) and not place.site.network.compute_nodes
+    try:
+        return engine.solve(want.specs, virtual, offline=offline)
+    except EngineError as error:
+        if offline and "not in the cache" in error.text:
+            raise UserError("channel-unreachable", "this node cannot reach the channels, and these packages were not downloaded before",
+                            hint=way_out(place)) from error
+        unreachable = explain(error, want.settings, place, list).code == "channel-unreachable"
+        if offline or not unreachable:
+            raise
+        try:
+            packages = engine.solve(want.specs, virtual, offline=True)
+        except EngineError:
+            raise error from None
+        progress.note("the channels cannot be reached: the lists of an earlier call are used")
+        return packages
+
+
+def _from_lock(engine: Engine, lock: locks.Lock, progress: Progress) -> list[Package]:
+    from .engine import platform
+
+    here = platform()
+    foreign = {p.record.get("subdir") for p in lock.packages} | {b.url.rsplit("/", 2)[1] for b in lock.bare}
+    if strange := foreign - {here, "noarch", None}:
+        raise UserError("lock-for-another-platform", f"the lock is for {', '.join(sorted(strange))}, this node is {here}",
+                        hint="build from the recipe instead: `kernelwright create recipe`, without the lock")
+    if not lock.bare:
+        return list(lock.packages)
+    progress.phase("solve", "looking the listed packages up")
+    names = {match["name"] for b in lock.bare if (match := locks.ARCHIVE.fullmatch(b.url.rsplit("/", 1)[1]))}
+    known = {p.url: p for p in engine.query(sorted(names))}
+    found = list(lock.packages)
+    for entry in lock.bare:
+        package = known.get(entry.url)
+        if package is None:
+            raise UserError("conda-package-not-found", f"the channel does not have `{entry.url.rsplit('/', 1)[1]}` any more",
+                            context={"address": entry.url}, hint="leave that line out, or make the list anew")
+        if entry.digest and package.record.get(entry.digest[0]) not in {entry.digest[1], None}:
+            raise UserError("hash-mismatch", f"`{package.folder}` in the channel is not the file that the list names",
+                            context={"address": entry.url}, hint="the channel was changed; make the list anew")
+        found.append(package)
+    return found
+
+
+def _check_room(packages: list[Package], want: wanted.Wanted, place: Place, progress: Progress) -> space.Need:
+    need = space.estimate(packages, want.settings.cache, place.prefix)
+    words = space.check(need, {"cache": want.settings.cache, "environment": place.prefix}, place.environ)
+    progress.note(f"{len(packages)} packages; {words}")
+    limit = place.site.policy.max_size
+    if limit and (most := _bytes(limit)) and need.total_bytes > most:
+        raise UserError("environment-too-large", f"the environment needs about {need.words()}, the site allows {limit}",
+                        hint="leave packages out, or ask the site")
+    if need.env_bytes and not space.same_device(want.settings.cache, place.prefix):
+        progress.note("package cache and environments lie on different file systems: files are copied, not linked")
+    return need
+
+
+def _bytes(text: str) -> int | None:
+    unit = space.UNITS.get(text.strip()[-1:].upper())
+    number = text.strip()[:-1] if unit else text.strip()
+    try:
+        return int(float(number) * (unit or 1))
+    except ValueError:
+        return None
+
+
+def _set_variables(prefix: Path, variables: tuple[tuple[str, str], ...]) -> None:
+    """Where conda itself keeps `variables:`, so that `conda activate` of this folder sees them too."""
+    if variables:
+        write_text(prefix / "conda-meta/state", json.dumps({"version": 1, "env_vars": dict(variables)}, indent=1), 0o644)
+
+
+def _check_language(recipe: Recipe, prefix: Path) -> None:
+    if recipe.command:
+        return
+    if recipe.language == "python":
+        if layout.interpreter(prefix) is None:
+            raise UserError("interpreter-not-found", f"the packages brought no Python to `{prefix}`", hint="ask for `python` too")
+    elif layout.language_command(prefix, recipe.language) is None:
+        known = sorted({str(s.get("language")) for s in layout.kernelspecs(prefix).values()})
+        package = HINTS.get(recipe.language, "the kernel package of that language")
+        raise UserError("language-not-found", f"no package brings a kernel for the language `{recipe.language}`",
+                        context={"languages there": ", ".join(known) or "none"}, hint=f"add its kernel package to the list: {package}")
+
+
+def _pip(want: wanted.Wanted, place: Place, progress: Progress) -> tuple[str, ...]:
+    python = layout.interpreter(place.prefix)
+    if not want.pip:
+        return ()
+    if python is None:
+        raise UserError("pip-part-failed", "there is a pip part, but no Python in the environment", hint="ask for `python` too")
+    if want.lock is not None:
+        spec_lines = tuple(line for line in want.pip if line.startswith("-"))
+        return pip_part.replay([x for x in want.pip if not x.startswith("-")], spec_lines, python, place, progress)
+    return pip_part.install(want.pip, python, place, progress)
+
+
+def _made(recipe: Recipe, place: Place, packages: tuple[Package, ...], want: wanted.Wanted, virtual: dict[str, str],
+          pinned: tuple[str, ...], more: dict[str, Any]) -> Made:
+    from .engine import platform
+
+    text = locks.dump(packages, platform=platform(), specs=want.specs, virtual=virtual, pip=pinned)
+    write_text(place.keep / LOCK, text)
+    count = manifest.write(place.prefix, place.keep / manifest.NAME)
+    compile_in_background(place.prefix)
+    python = layout.interpreter(place.prefix)
+    return Made(
+        kind="conda",
+        language=recipe.language,
+        prefix=str(place.prefix),
+        interpreter=str(python) if python else None,
+        lock=LOCK,
+        facts={
+            "packages": len(packages),
+            "pip_packages": len(pinned),
+            "files": count,
+            "manifest": str(place.keep / manifest.NAME),
+            "channels": list(want.settings.channels),
+            "virtual_packages": virtual,
+            "python": layout.python_version(place.prefix),
+            "hooks": list(layout.conda_hooks(place.prefix)),
+            "variables": layout.conda_variables(place.prefix),
+            "conda": True,
+            **more,
+        },
+    )
+
+
+def compile_in_background(prefix: Path) -> subprocess.Popen[bytes] | None:
+    """Compile Python's files behind everybody's back: the kernel may start before it ends.
+
+    The child has a session of its own, the lowest priority, and ends by itself; nobody waits for it.
+    """
+    python = layout.interpreter(prefix)
+    sites = [str(folder) for folder in layout.site_packages(prefix)]
+    if python is None or not sites:
+        return None
+    nice = ["nice", "-n", "19"] if shutil.which("nice") else []
+    return subprocess.Popen(
+        [*nice, str(python), "-I", "-m", "compileall", "-q", "-j", "1", *sites],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd="/",
+        env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C.UTF-8"},
+    )
+
+
+def rebuild(recipe: Recipe, made: Made, place: Place, progress: Progress) -> Made:
+    """Make the environment anew from its lock, in the same place: `repair` after a purge.
+
+    Half an environment is moved away first: its conda-meta would say that nothing is missing.
+    """
+    from dataclasses import replace
+
+    spec = recipe.environment
+    assert isinstance(spec, CondaSpec)  # noqa: S101 - the kind was chosen by the spec
+    if place.prefix.exists():
+        aside = place.prefix.with_name(f".{place.prefix.name}.purged-{os.getpid()}")
+        os.rename(place.prefix, aside)
+        shutil.rmtree(aside, ignore_errors=True)
+    exact = replace(recipe, environment=replace(spec, lock=str(place.keep / (made.lock or LOCK)), file=None))
+    return make(exact, place, progress)
