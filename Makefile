@@ -13,7 +13,7 @@ help: ## list the verbs
 demo: ## see the form, make a kernel, run a cell: prints the address (CHECK=1: drives it all and ends)
 	@scripts/setup.sh
 	@scripts/install.sh .runtime
-	@.venv/bin/python portal/demo.py $(if $(CHECK),--check)
+	@.venv/bin/python -m portal.demo $(if $(CHECK),--check)
 
 test: ## lint, then every test
 	@scripts/setup.sh
@@ -43,7 +43,7 @@ bundle: ## one tarball of wheels and a Python, for machines without network
 screenshots: ## take the pictures of docs/images again
 	@scripts/setup.sh
 	@scripts/install.sh .runtime
-	.venv/bin/python portal/screenshots.py
+	.venv/bin/python -m portal.screenshots
 
 docs: ## build the documentation into site/
 	@scripts/setup.sh dev docs
