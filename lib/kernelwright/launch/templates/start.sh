@@ -315,7 +315,7 @@ kw_diagnose() { # WHAT STATUS: the runtime's Python explains; before the first r
   printf -v now '%(%s)T' -1
   kw_count_kills
   printf '%s\n' "what=$1" "status=$2" "step=$kw_step" "ended=$now" "told=$kw_told" "kills_now=$kw_kills" \
-    "home_full=${KERNELWRIGHT_HOME_FULL-}" "exec_runtime=$kw_runtime" >>"$kw_state/$kw_key.start"
+    "home_full=${KERNELWRIGHT_HOME_FULL-}" "runtime=$kw_runtime" >>"$kw_state/$kw_key.start"
   cd -- "$kw_folder" 2>/dev/null || cd /
   unset LD_LIBRARY_PATH
   [[ -z $kw_outer_libraries ]] || export LD_LIBRARY_PATH="$kw_outer_libraries"
