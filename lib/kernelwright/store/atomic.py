@@ -100,8 +100,9 @@ def sweep(folder: Path) -> None:
     import time
 
     with contextlib.suppress(OSError):
-        for entry in os.scandir(folder):
-            if entry.name.startswith(".kw-") and entry.name.endswith(".tmp"):
+        for name in os.listdir(folder):
+            if name.startswith(".kw-") and name.endswith(".tmp"):
+                path = folder / name
                 with contextlib.suppress(OSError):
-                    if time.time() - entry.stat(follow_symlinks=False).st_mtime > 3600:
-                        os.unlink(entry.path)
+                    if time.time() - path.lstat().st_mtime > 3600:
+                        path.unlink()

@@ -81,14 +81,14 @@ def _remove_drafts(store: Store, kernel_id: str) -> None:
     """Builds that were killed: a folder without `complete` whose builder is no longer there."""
     folder = store.data / "kernels" / kernel_id
     with contextlib.suppress(OSError):
-        for entry in os.scandir(folder):
-            draft = Path(entry.path)
-            if not entry.name.isdecimal() or (draft / "complete").exists() or _builder_lives(draft):
+        for name in os.listdir(folder):
+            draft = folder / name
+            if not name.isdecimal() or (draft / "complete").exists() or _builder_lives(draft):
                 continue
             used = [g.made.prefix or "" for g in store.generations(kernel_id)]
             if any(p.startswith(f"{draft}/") for p in used):
                 continue
-            shutil.rmtree(store.environments() / kernel_id / entry.name, ignore_errors=True)
+            shutil.rmtree(store.environments() / kernel_id / name, ignore_errors=True)
             shutil.rmtree(draft, ignore_errors=True)
 
 
@@ -131,11 +131,11 @@ def _latest_end(start: dict[str, str]) -> float:
 
 
 def _named_by_a_process(folder: str) -> bool:
-    """Whether any process of ours was started from this folder: launch.sh or the entry."""
+    """Whether any process that we may see was started from this folder: launch.sh or the entry."""
     needle = (folder + "/").encode()
-    for entry in os.scandir("/proc"):
-        if entry.name.isdecimal() and int(entry.name) != os.getpid():
-            with contextlib.suppress(OSError), open(f"/proc/{entry.name}/cmdline", "rb") as stream:
+    for name in os.listdir("/proc"):
+        if name.isdecimal() and int(name) != os.getpid():
+            with contextlib.suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as stream:
                 if any(part.startswith(needle) for part in stream.read(65536).split(b"\0")):
                     return True
     return False

@@ -144,9 +144,9 @@ class Store:
         """The complete generations of a kernel, oldest first; what cannot be read is left out."""
         found = []
         with contextlib.suppress(OSError):
-            for entry in os.scandir(self.data / "kernels" / kernel_id):
-                if entry.name.isdecimal() and entry.is_dir():
-                    generation = self._read_generation(kernel_id, int(entry.name))
+            for name in os.listdir(self.data / "kernels" / kernel_id):
+                if name.isdecimal():
+                    generation = self._read_generation(kernel_id, int(name))
                     if generation is not None and generation.complete:
                         found.append(generation)
         return sorted(found, key=lambda g: g.number)
