@@ -170,6 +170,10 @@ class Builder:
             raise _exists(name)
         return owned if owned.name == name else None
 
+    def whole(self, owned: Owned) -> bool:
+        """Whether a kernel can be used again as it was built; `session prepare` asks before it builds."""
+        return not self._broken(owned)
+
     def _broken(self, owned: Owned) -> bool:
         """Whether what was built cannot be used again as it is."""
         try:
