@@ -17,7 +17,17 @@ from ..recipe.parse import MODULE, SLURM_WORD
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-YES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False, "": False}
+YES = {
+    "1": True,
+    "true": True,
+    "yes": True,
+    "on": True,
+    "0": False,
+    "false": False,
+    "no": False,
+    "off": False,
+    "": False,
+}
 LIST_LIMIT = 100
 
 
@@ -54,7 +64,9 @@ def _text(parameter: Mapping[str, Any], given: Any) -> str:
     text = _line(parameter, given)
     options = [str(option["value"]) for option in parameter.get("options") or ()]
     if options and text not in options:
-        raise AnswerError(parameter, f"must be one of {', '.join(options[:20])}, not `{visible(text)}`")
+        raise AnswerError(
+            parameter, f"must be one of {', '.join(options[:20])}, not `{visible(text)}`"
+        )
     if parameter.get("pattern") and not re.fullmatch(parameter["pattern"], text):
         raise AnswerError(parameter, f"cannot be `{visible(text)}`")
     return text
@@ -89,13 +101,12 @@ def _bool(parameter: Mapping[str, Any], given: Any) -> bool:
 
 
 def _number(parameter: Mapping[str, Any], given: Any) -> float:
-    try:
-        if isinstance(given, bool) or len(str(given)) > 30:
-            raise ValueError
-        number = float(str(given).strip())
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number) or "_" in str(given):
+    text = str(given).strip()
+    plain = not isinstance(given, bool) and re.fullmatch(
+        r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?", text, re.ASCII
+    )
+    number = float(text) if plain else math.nan
+    if not math.isfinite(number):
         raise AnswerError(parameter, f"must be a number, not `{visible(str(given))}`")
     low, high = parameter.get("min"), parameter.get("max")
     if (low is not None and number < low) or (high is not None and number > high):
@@ -114,7 +125,9 @@ def _bounds(low: float | None, high: float | None) -> str:
 
 def _list(parameter: Mapping[str, Any], given: Any) -> list[str]:
     """A list, or a text in which lines, commas and blanks part the items."""
-    items: Sequence[Any] = given if isinstance(given, list | tuple) else re.split(r"[\s,]+", str(given))
+    items: Sequence[Any] = (
+        given if isinstance(given, list | tuple) else re.split(r"[\s,]+", str(given))
+    )
     if len(items) > LIST_LIMIT or len(str(given)) > 10_000:
         raise AnswerError(parameter, f"has more than {LIST_LIMIT} items")
     return [_text(parameter, item) for item in items if item not in (None, "")]

@@ -61,7 +61,9 @@ class Resolved:
     problem: Problem | None = None
 
 
-def central(site: SiteConfig, *, environ: Mapping[str, str] = os.environ, today: date | None = None) -> list[Central]:
+def central(
+    site: SiteConfig, *, environ: Mapping[str, str] = os.environ, today: date | None = None
+) -> list[Central]:
     """Every central kernel in the site's order, aliases included. Reads no file but the settings given."""
     entries = {str(entry["name"]): entry for entry in site.kernels if entry.get("name")}
     day = (today or date.today()).isoformat()  # noqa: DTZ011 - the admin means the cluster's own day
@@ -80,7 +82,9 @@ def find(site: SiteConfig, name: str, *, environ: Mapping[str, str] = os.environ
     raise UserError(
         "no-such-central-kernel",
         f"{site.site.name} has no central kernel `{wanted[:80]}`",
-        hint=f"did you mean `{near[0]}`?" if near else "`kernelwright site show` lists the site's settings",
+        hint=f"did you mean `{near[0]}`?"
+        if near
+        else "`kernelwright site show` lists the site's settings",
     )
 
 
@@ -91,7 +95,9 @@ def central_home(site: SiteConfig, environ: Mapping[str, str] = os.environ) -> P
     return Path(site.runtime or paths.runtime_folder(environ)) / "site"
 
 
-def entry_folder(entry: Mapping[str, Any], site: SiteConfig, environ: Mapping[str, str]) -> Path | None:
+def entry_folder(
+    entry: Mapping[str, Any], site: SiteConfig, environ: Mapping[str, str]
+) -> Path | None:
     """Where an entry's own kernel.json is, or will be once `site build` made it."""
     if entry.get("path"):
         return Path(entry["path"])
@@ -105,12 +111,31 @@ def resolve(kernel: Central) -> Resolved:
     spec = kernelspec.read(kernel.folder) if kernel.folder else None
     if spec and isinstance(spec.get("argv"), list) and spec["argv"]:
         return Resolved(kernel, spec)
-    where = f"`{kernel.folder}` holds no usable kernel.json on this node" if kernel.folder else "it has no software"
+    where = (
+        f"`{kernel.folder}` holds no usable kernel.json on this node"
+        if kernel.folder
+        else "it has no software"
+    )
     why = kernel.problem or where
-    return Resolved(kernel, {}, Problem("central-unavailable", "error", f"the central kernel `{kernel.name}` cannot be used: {why}", kernel.hint))
+    return Resolved(
+        kernel,
+        {},
+        Problem(
+            "central-unavailable",
+            "error",
+            f"the central kernel `{kernel.name}` cannot be used: {why}",
+            kernel.hint,
+        ),
+    )
 
 
-def _one(entry: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]], site: SiteConfig, environ: Mapping[str, str], day: str) -> Central:
+def _one(
+    entry: Mapping[str, Any],
+    entries: Mapping[str, Mapping[str, Any]],
+    site: SiteConfig,
+    environ: Mapping[str, str],
+    day: str,
+) -> Central:
     target = _target(entry, entries, day)
     alias = target is not entry
     folder = entry_folder(target, site, environ)
@@ -118,7 +143,9 @@ def _one(entry: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]], sit
     return Central(
         name=str(entry["name"]),
         label=str(entry.get("label") or entry["name"]),
-        language=str(target.get("language") or (target.get("recipe") or {}).get("language") or "python"),
+        language=str(
+            target.get("language") or (target.get("recipe") or {}).get("language") or "python"
+        ),
         folder=folder,
         target=str(target["name"]),
         notice=_notice(entry, target, day),
@@ -138,7 +165,9 @@ def _one(entry: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]], sit
     )
 
 
-def _target(entry: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]], day: str) -> Mapping[str, Any]:
+def _target(
+    entry: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]], day: str
+) -> Mapping[str, Any]:
     """Follow successors from entries that have no software any more, or whose day has come."""
     seen = set()
     while (successor := entries.get(str(entry.get("successor")))) and entry["name"] not in seen:

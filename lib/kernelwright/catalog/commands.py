@@ -23,14 +23,23 @@ def lines_of(said: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -
     except UserError as error:
         raise UserError("site-command-failed", error.message, context=error.context) from error
     if not result.ok:
-        raise UserError("site-command-failed", f"`{argv[0]}` ended with status {result.status}", context={"output": result.tail(5)[-500:] or "none"})
+        raise UserError(
+            "site-command-failed",
+            f"`{argv[0]}` ended with status {result.status}",
+            context={"output": result.tail(5)[-500:] or "none"},
+        )
     lines = [line.strip() for line in result.stdout.splitlines() if line.strip()]
     if len(lines) > LINES or any(len(line) > LINE_LENGTH for line in lines):
-        raise UserError("site-command-failed", f"`{argv[0]}` printed more than {LINES} lines, or lines of more than {LINE_LENGTH} characters")
+        raise UserError(
+            "site-command-failed",
+            f"`{argv[0]}` printed more than {LINES} lines, or lines of more than {LINE_LENGTH} characters",
+        )
     return lines
 
 
-def options_of(said: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> list[dict[str, str]]:
+def options_of(
+    said: Mapping[str, Any], environ: Mapping[str, str] = os.environ
+) -> list[dict[str, str]]:
     """Options, one a line: the value, or the value, a tab and a label."""
     found = []
     for line in lines_of(said, environ):

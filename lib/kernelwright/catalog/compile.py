@@ -71,6 +71,20 @@ def broken(loaded: Loaded) -> UserError:
     lines = [f"{finding.spot}: {finding.message}" for finding in shown]
     more = len(loaded.errors) - len(shown)
     beside = catalog_beside(loaded.where)
-    stays = f"the catalog of before stays in use: `{beside}`" if beside.exists() else "there is no catalog yet: the form offers no central kernels"
-    context: dict[str, Any] = {"findings": "\n".join(lines + ([f"and {more} more"] if more else [])), "state": stays}
-    return UserError("site-broken", f"the site's files hold {len(loaded.errors)} mistakes, nothing was written" if len(loaded.errors) > 1 else "the site's files hold a mistake, nothing was written", context=context, hint="`kernelwright site check` shows every finding")
+    stays = (
+        f"the catalog of before stays in use: `{beside}`"
+        if beside.exists()
+        else "there is no catalog yet: the form offers no central kernels"
+    )
+    context: dict[str, Any] = {
+        "findings": "\n".join(lines + ([f"and {more} more"] if more else [])),
+        "state": stays,
+    }
+    return UserError(
+        "site-broken",
+        f"the site's files hold {len(loaded.errors)} mistakes, nothing was written"
+        if len(loaded.errors) > 1
+        else "the site's files hold a mistake, nothing was written",
+        context=context,
+        hint="`kernelwright site check` shows every finding",
+    )

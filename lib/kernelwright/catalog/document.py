@@ -21,8 +21,18 @@ if TYPE_CHECKING:
     from ..config.model import SiteConfig
 
 KERNEL_DEFAULTS: dict[str, Any] = {
-    "label": None, "language": None, "gpu": "none", "partitions": [], "clusters": [], "description": None,
-    "deprecated": None, "successor": None, "hidden": False, "default": False, "path": None, "recipe": None,
+    "label": None,
+    "language": None,
+    "gpu": "none",
+    "partitions": [],
+    "clusters": [],
+    "description": None,
+    "deprecated": None,
+    "successor": None,
+    "hidden": False,
+    "default": False,
+    "path": None,
+    "recipe": None,
 }
 
 
@@ -33,9 +43,15 @@ def document(site: SiteConfig, *, environ: Mapping[str, str] = os.environ) -> di
         "version": VERSION,
         "runtime": site.runtime,
         "command": site.command,
-        "site": {"name": site.site.name, "support": site.site.support, "message": site.site.message},
+        "site": {
+            "name": site.site.name,
+            "support": site.site.support,
+            "message": site.site.message,
+        },
         "kernels": kernels,
-        "templates": _distinct([describe(entry, site, environ=environ) for entry in site.templates]),
+        "templates": _distinct(
+            [describe(entry, site, environ=environ) for entry in site.templates]
+        ),
         "form": form(site, kernels),
         "config": encode(site),
     }
@@ -46,10 +62,14 @@ def document(site: SiteConfig, *, environ: Mapping[str, str] = os.environ) -> di
 def sha(made: Mapping[str, Any]) -> str:
     """Identifies what a catalog says: the form sends it along, and the node compares it with its own copy."""
     plain = {key: value for key, value in made.items() if key != "sha"}
-    return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    ).hexdigest()
 
 
-def kernel(entry: Mapping[str, Any], site: SiteConfig, environ: Mapping[str, str]) -> dict[str, Any]:
+def kernel(
+    entry: Mapping[str, Any], site: SiteConfig, environ: Mapping[str, str]
+) -> dict[str, Any]:
     """One central kernel with what the form shows of it, and its state as this machine sees it."""
     found = {**KERNEL_DEFAULTS, **{key: value for key, value in entry.items() if value is not None}}
     folder = entry_folder(entry, site, environ)
@@ -58,8 +78,14 @@ def kernel(entry: Mapping[str, Any], site: SiteConfig, environ: Mapping[str, str
     recipe = found["recipe"] if isinstance(found["recipe"], dict) else {}
     return found | {
         "value": f"site:{entry['name']}",
-        "label": found["label"] or recipe.get("display_name") or _text(spec, "display_name") or entry["name"],
-        "language": found["language"] or recipe.get("language") or _text(spec, "language") or "python",
+        "label": found["label"]
+        or recipe.get("display_name")
+        or _text(spec, "display_name")
+        or entry["name"],
+        "language": found["language"]
+        or recipe.get("language")
+        or _text(spec, "language")
+        or "python",
         "group": "Central",
         "alias": folder is None and bool(found["successor"]),
         "folder": str(folder) if folder else None,
@@ -74,21 +100,39 @@ def _text(spec: Mapping[str, Any] | None, key: str) -> str | None:
     return value.strip()[:120] or None if isinstance(value, str) else None
 
 
-def _state(entry: Mapping[str, Any], spec: Mapping[str, Any] | None, folder: str) -> tuple[str, str | None, str | None]:
+def _state(
+    entry: Mapping[str, Any], spec: Mapping[str, Any] | None, folder: str
+) -> tuple[str, str | None, str | None]:
     name = entry["name"]
     if not entry["path"] and not entry["recipe"]:
         return "ok", None, None
     if spec is None and entry["recipe"]:
         return "unavailable", "it was not made yet", f"`kernelwright site build {name}` makes it"
     if spec is None:
-        return "unavailable", "its files are not there", f"`{folder}` must hold a kernel.json that everybody can read"
+        return (
+            "unavailable",
+            "its files are not there",
+            f"`{folder}` must hold a kernel.json that everybody can read",
+        )
     if not isinstance(spec.get("argv"), list) or not spec["argv"]:
-        return "broken", "its kernel.json does not say how it is started", f"look at `{folder}/kernel.json`"
+        return (
+            "broken",
+            "its kernel.json does not say how it is started",
+            f"look at `{folder}/kernel.json`",
+        )
     program = str(spec["argv"][0])
     if program.startswith("/") and not os.access(program, os.X_OK):
-        return "broken", "the program that it starts is not there", f"`{program}`, named in `{folder}/kernel.json`, cannot be run"
+        return (
+            "broken",
+            "the program that it starts is not there",
+            f"`{program}`, named in `{folder}/kernel.json`, cannot be run",
+        )
     if entry["recipe"] and not _current(entry, spec):
-        return "warning", "its recipe was changed after it was made", f"`kernelwright site build {name}` makes it anew"
+        return (
+            "warning",
+            "its recipe was changed after it was made",
+            f"`kernelwright site build {name}` makes it anew",
+        )
     return "ok", None, None
 
 
@@ -104,7 +148,9 @@ def _current(entry: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:
         if path and os.path.isfile(path):
             with open(path, "rb") as stream:
                 contents.append(stream.read())
-    return mine is not None and mine.get("recipe_hash") == recipe_hash(recipe, files=tuple(contents))
+    return mine is not None and mine.get("recipe_hash") == recipe_hash(
+        recipe, files=tuple(contents)
+    )
 
 
 def _distinct(templates: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -114,7 +160,10 @@ def _distinct(templates: list[dict[str, Any]]) -> list[dict[str, Any]]:
         ids = [parameter["id"] for parameter in template["parameters"]]
         clash = next((taken[id_] for id_ in ids if id_ in taken), None)
         if clash:
-            template |= {"hidden": True, "reason": f"its name is too close to `{clash}`: give it another one"}
+            template |= {
+                "hidden": True,
+                "reason": f"its name is too close to `{clash}`: give it another one",
+            }
         else:
             taken |= dict.fromkeys(ids, template["name"])
     return templates
@@ -126,12 +175,19 @@ def form(site: SiteConfig, kernels: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "default": next((k["value"] for k in kernels if k["default"] and not k["alias"]), None),
         "kinds": list(site.policy.kinds),
-        "packages": said.packages if said.packages in site.policy.kinds else next((k for k in ("conda", "venv") if k in site.policy.kinds), said.packages),
+        "packages": said.packages
+        if said.packages in site.policy.kinds
+        else next((k for k in ("conda", "venv") if k in site.policy.kinds), said.packages),
         "interfaces": list(site.jupyter.interfaces),
         "clusters": list(site.clusters),
         "accounts": list(said.accounts),
         "partitions": [
-            {"name": p["name"], "label": p.get("label") or p["name"], "gpus": p.get("gpus") or 0, "max_hours": p.get("max_hours")}
+            {
+                "name": p["name"],
+                "label": p.get("label") or p["name"],
+                "gpus": p.get("gpus") or 0,
+                "max_hours": p.get("max_hours"),
+            }
             for p in said.partitions
         ],
         "hours": {"default": said.hours, "min": 1, "max": said.max_hours},
@@ -141,5 +197,9 @@ def form(site: SiteConfig, kernels: list[dict[str, Any]]) -> dict[str, Any]:
         "slurm_options": said.slurm_options,
         "slurm_kernels": site.slurm.submit != "none",
         "file_picker": said.file_picker,
-        "build": {"partition": site.build.partition, "time": site.build.time, "cores": site.build.cores},
+        "build": {
+            "partition": site.build.partition,
+            "time": site.build.time,
+            "cores": site.build.cores,
+        },
     }

@@ -19,8 +19,15 @@ if TYPE_CHECKING:
 SOURCE_LIMIT = 10_000
 # where people's conda environments lie when they are called by name, in the order of the installers
 ENVIRONMENT_FOLDERS = (
-    ".conda/envs", "miniforge3/envs", "miniconda3/envs", "anaconda3/envs", "mambaforge/envs",
-    "micromamba/envs", ".local/share/mamba/envs", ".virtualenvs", "envs",
+    ".conda/envs",
+    "miniforge3/envs",
+    "miniconda3/envs",
+    "anaconda3/envs",
+    "mambaforge/envs",
+    "micromamba/envs",
+    ".local/share/mamba/envs",
+    ".virtualenvs",
+    "envs",
 )
 
 
@@ -60,16 +67,29 @@ class _Renderer:
             expression = self._single_expression(source)
             if expression is None:
                 return self.jinja.from_string(source).render(self.answers)
-            made = self.jinja.compile_expression(expression, undefined_to_none=False)(**self.answers)
+            made = self.jinja.compile_expression(expression, undefined_to_none=False)(
+                **self.answers
+            )
             if isinstance(made, Undefined):
                 str(made)  # StrictUndefined says which name is unknown
-        except (TemplateError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError, MemoryError) as error:
+        except (
+            TemplateError,
+            ValueError,
+            TypeError,
+            ArithmeticError,
+            LookupError,
+            AttributeError,
+            RecursionError,
+            MemoryError,
+        ) as error:
             raise UserError(
                 "template-broken",
                 f"the template's `{source[:100]}` cannot be filled in: {str(error)[:200] or type(error).__name__}",
                 hint="the site's admins can check it with `kernelwright site check`",
             ) from error
-        return made if made is None or isinstance(made, str | int | float | bool | list) else str(made)
+        return (
+            made if made is None or isinstance(made, str | int | float | bool | list) else str(made)
+        )
 
     def _single_expression(self, source: str) -> str | None:
         """The text between the braces where `source` is one {{ expression }} and nothing else."""
@@ -82,7 +102,11 @@ class _Renderer:
         if not alone or isinstance(body[0].nodes[0], nodes.TemplateData):
             return None
         text = source.strip()
-        return text[2:-2].strip("-+ ") if text.startswith("{{") and text.endswith("}}") and "{#" not in text else None
+        return (
+            text[2:-2].strip("-+ ")
+            if text.startswith("{{") and text.endswith("}}") and "{#" not in text
+            else None
+        )
 
 
 def env_folder(name: str, home: Path) -> str:
@@ -93,7 +117,9 @@ def env_folder(name: str, home: Path) -> str:
     if name.startswith(("/", "~")):
         return name
     if not name or "/" in name or name in {".", ".."}:
-        raise ValueError(f"`{name[:80]}` is neither the name of an environment nor an absolute path")
+        raise ValueError(
+            f"`{name[:80]}` is neither the name of an environment nor an absolute path"
+        )
     for folder in ENVIRONMENT_FOLDERS:
         if os.path.isdir(home / folder / name):
             return str(home / folder / name)

@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-SPELLED = dict(zip("0123456789-_.", "zero one two three four five six seven eight nine q w j".split(), strict=True))
+SPELLED = {
+    "0": "zero", "1": "one", "2": "two", "3": "three", "4": "four", "5": "five", "6": "six",
+    "7": "seven", "8": "eight", "9": "nine", "-": "q", "_": "w", ".": "j",
+}  # fmt: skip
 
 
 def ids(template: str, names: Iterable[str]) -> dict[str, str]:
-    """An id for each parameter. The form is kwt_TEMPLATE_NAME_x with no `_` inside the two words, so
-    that two ids can only be equal or unrelated; the last word keeps other ids from continuing one.
+    """An id for each parameter.
+
+    All are kwt_TEMPLATE_NAME_x with no `_` inside the two words, so that two ids can only be equal or
+    unrelated; the last word keeps other ids from continuing one.
     """
     found: dict[str, str] = {}
     for name in names:

@@ -37,11 +37,19 @@ def find(site: SiteConfig, name: str) -> Mapping[str, Any]:
         raise UserError(
             "no-such-template",
             f"{site.site.name} has no template `{wanted[:80]}`",
-            hint=f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known)}" if known else "the site has none yet",
+            hint=f"did you mean `{near[0]}`?"
+            if near
+            else f"there are {', '.join(known)}"
+            if known
+            else "the site has none yet",
         )
     template = known[wanted] if "value" in known[wanted] else describe(known[wanted], site)
     if template.get("hidden") and template.get("reason"):
-        raise UserError("template-hidden", f"the template `{wanted}` cannot be used now: {template['reason']}", hint=f"ask {site.site.support or 'the site'}")
+        raise UserError(
+            "template-hidden",
+            f"the template `{wanted}` cannot be used now: {template['reason']}",
+            hint=f"ask {site.site.support or 'the site'}",
+        )
     return template
 
 
@@ -60,7 +68,9 @@ def instantiate(
     `name` is a kernel name; anything else is taken as a display name from which the name follows. Raises UserError: `no-such-template`, `template-hidden`, `template-answer`, `template-broken`, or
     what recipe.from_mapping says.
     """
-    return fill_in(find(site, template), answers, name=name, title=title, home=home, environ=environ)
+    return fill_in(
+        find(site, template), answers, name=name, title=title, home=home, environ=environ
+    )
 
 
 def fill_in(
@@ -80,16 +90,22 @@ def fill_in(
     plain = name is not None and NAME.fullmatch(name) is not None
     label = title or data.get("display_name") or (None if plain else name)
     data["display_name"] = label or template["label"]
-    data["name"] = name if plain else propose_name(str(label or data.get("name") or template["name"]))
+    data["name"] = (
+        name if plain else propose_name(str(label or data.get("name") or template["name"]))
+    )
     return from_mapping(data, source=f"template {template['name']}")
 
 
 def answers_from_form(template: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
     """The answers by parameter name, from form fields by id; fields of other templates are left out."""
-    return {p["name"]: fields[p["id"]] for p in template["parameters"] if p["ask"] and p["id"] in fields}
+    return {
+        p["name"]: fields[p["id"]] for p in template["parameters"] if p["ask"] and p["id"] in fields
+    }
 
 
-def _refuse_unknown(template: Mapping[str, Any], parameters: list[Mapping[str, Any]], answers: Mapping[str, Any]) -> None:
+def _refuse_unknown(
+    template: Mapping[str, Any], parameters: list[Mapping[str, Any]], answers: Mapping[str, Any]
+) -> None:
     asked = [p["name"] for p in parameters if p["ask"]]
     for name in answers:
         if name not in asked:
@@ -97,7 +113,9 @@ def _refuse_unknown(template: Mapping[str, Any], parameters: list[Mapping[str, A
             raise UserError(
                 "template-answer",
                 f"the template `{template['name']}` does not ask for `{name[:80]}`",
-                hint=f"did you mean `{near[0]}`?" if near else f"it asks for {', '.join(asked) or 'nothing'}",
+                hint=f"did you mean `{near[0]}`?"
+                if near
+                else f"it asks for {', '.join(asked) or 'nothing'}",
             )
 
 
@@ -117,11 +135,16 @@ def _as_texts(data: Any) -> dict[str, Any]:
         raise UserError("template-broken", "the template's recipe is not a mapping")
     for section in TEXT_VALUES:
         if isinstance(data.get(section), dict):
-            data[section] = {name: item if isinstance(item, str) else str(item) for name, item in data[section].items()}
+            data[section] = {
+                name: item if isinstance(item, str) else str(item)
+                for name, item in data[section].items()
+            }
     return data
 
 
-def describe(entry: Mapping[str, Any], site: SiteConfig, *, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+def describe(
+    entry: Mapping[str, Any], site: SiteConfig, *, environ: Mapping[str, str] = os.environ
+) -> dict[str, Any]:
     """A template of the site's files as the catalog has it: options found, ids given, and tried once.
 
     A template that cannot work is hidden, with the reason.
@@ -140,21 +163,27 @@ def describe(entry: Mapping[str, Any], site: SiteConfig, *, environ: Mapping[str
     names = list(entry.get("parameters") or {})
     try:
         given = ids(entry["name"], names)
-        found["parameters"] = [_parameter(n, entry["parameters"][n] or {}, given[n], site, environ) for n in names]
+        found["parameters"] = [
+            _parameter(n, entry["parameters"][n] or {}, given[n], site, environ) for n in names
+        ]
         _try_out(found, entry, site, environ)
     except UserError as error:
         found |= {"hidden": True, "reason": error.message}
     return found
 
 
-def _parameter(name: str, said: Mapping[str, Any], id_: str, site: SiteConfig, environ: Mapping[str, str]) -> dict[str, Any]:
+def _parameter(
+    name: str, said: Mapping[str, Any], id_: str, site: SiteConfig, environ: Mapping[str, str]
+) -> dict[str, Any]:
     kind = str(said.get("type") or "text")
     source = said.get("from") or {"partition": "partitions", "account": "accounts"}.get(kind)
     on_node = isinstance(source, dict) and source.get("when") == "node"
     default = said.get("value") if said.get("value") is not None else said.get("default")
     options = _options(said, source, site, environ)
     if kind == "choice" and not options:
-        kind = {"partitions": "partition", "accounts": "account"}.get(str(source), kind)  # free text then
+        kind = {"partitions": "partition", "accounts": "account"}.get(
+            str(source), kind
+        )  # free text then
     found = {
         "name": name,
         "id": id_,
@@ -175,11 +204,18 @@ def _parameter(name: str, said: Mapping[str, Any], id_: str, site: SiteConfig, e
     return found | {"default": None if default is None else checked(found, default)}
 
 
-def _options(said: Mapping[str, Any], source: Any, site: SiteConfig, environ: Mapping[str, str]) -> list[dict[str, str]]:
+def _options(
+    said: Mapping[str, Any], source: Any, site: SiteConfig, environ: Mapping[str, str]
+) -> list[dict[str, str]]:
     if said.get("options"):
-        return [{"value": o["value"], "label": o.get("label") or o["value"]} for o in said["options"]]
+        return [
+            {"value": o["value"], "label": o.get("label") or o["value"]} for o in said["options"]
+        ]
     if source == "partitions":
-        return [{"value": str(p["name"]), "label": str(p.get("label") or p["name"])} for p in site.form.partitions]
+        return [
+            {"value": str(p["name"]), "label": str(p.get("label") or p["name"])}
+            for p in site.form.partitions
+        ]
     if source == "accounts":
         return [{"value": account, "label": account} for account in site.form.accounts]
     if isinstance(source, dict) and source.get("when") != "node":
@@ -187,14 +223,28 @@ def _options(said: Mapping[str, Any], source: Any, site: SiteConfig, environ: Ma
     return []
 
 
-def _try_out(template: Mapping[str, Any], entry: Mapping[str, Any], site: SiteConfig, environ: Mapping[str, str]) -> None:
+def _try_out(
+    template: Mapping[str, Any],
+    entry: Mapping[str, Any],
+    site: SiteConfig,
+    environ: Mapping[str, str],
+) -> None:
     """Run the template's check and fill it in once with plausible answers; raises what went wrong."""
     if entry.get("check"):
         commands.lines_of(entry["check"], environ)
-    asked = [p for p in template["parameters"] if p["ask"] and p["type"] == "choice" and not p["options"]]
+    asked = [
+        p for p in template["parameters"] if p["ask"] and p["type"] == "choice" and not p["options"]
+    ]
     if asked:
-        raise UserError("template-broken", f"there is nothing to choose for `{asked[0]['name']}`", hint="add `options:` or `from:`")
-    known = {**template, "parameters": [p if p["ask"] else _known_here(p) for p in template["parameters"]]}
+        raise UserError(
+            "template-broken",
+            f"there is nothing to choose for `{asked[0]['name']}`",
+            hint="add `options:` or `from:`",
+        )
+    known = {
+        **template,
+        "parameters": [p if p["ask"] else _known_here(p) for p in template["parameters"]],
+    }
     answers = {p["name"]: _sample(p) for p in known["parameters"] if p["ask"]}
     recipe = fill_in(known, answers, name="try")
     if recipe.slurm is not None and site.slurm.submit == "none":
@@ -204,7 +254,11 @@ def _try_out(template: Mapping[str, Any], entry: Mapping[str, Any], site: SiteCo
 def _known_here(parameter: Mapping[str, Any]) -> dict[str, Any]:
     """A parameter whose value is only found on the node, with a stand-in for the trial."""
     on_node = isinstance(parameter["from"], dict) and parameter["from"].get("when") == "node"
-    return {**parameter, "from": None, "default": _sample(parameter) if on_node else parameter["default"]}
+    return {
+        **parameter,
+        "from": None,
+        "default": _sample(parameter) if on_node else parameter["default"],
+    }
 
 
 def _sample(parameter: Mapping[str, Any]) -> Any:
@@ -215,4 +269,6 @@ def _sample(parameter: Mapping[str, Any]) -> Any:
         return parameter["options"][0]["value"]
     if parameter["type"] == "number":
         return next((parameter[k] for k in ("min", "max") if parameter[k] is not None), 1)
-    return {"bool": "true", "list": [], "modules": []}.get(parameter["type"], "/sample" if parameter["type"] == "text" else "sample")
+    return {"bool": "true", "list": [], "modules": []}.get(
+        parameter["type"], "/sample" if parameter["type"] == "text" else "sample"
+    )

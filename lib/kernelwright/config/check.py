@@ -20,7 +20,14 @@ Path = tuple[str, ...]
 WRONG = object()  # the value is unusable and was reported: the default stays
 TEXT_LIMIT = 10_000
 WORDS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
-NAMES = {"mapping": "a mapping", "list": "a list", "text": "a text", "number": "a number", "flag": "true or false", "null": "nothing"}
+NAMES = {
+    "mapping": "a mapping",
+    "list": "a list",
+    "text": "a text",
+    "number": "a number",
+    "flag": "true or false",
+    "null": "nothing",
+}
 
 
 @dataclass
@@ -35,38 +42,71 @@ class Checker:
         self.spots[path] = node.spot
         if node.kind == "null":
             if key.may_be_null or key.kind in {"section", "list", "map"}:
-                return None if key.may_be_null else type(key.default)() if key.default is not None else {}
+                return (
+                    None
+                    if key.may_be_null
+                    else type(key.default)()
+                    if key.default is not None
+                    else {}
+                )
             return self.wrong("needs a value", node, path)
         if key.kind == "free":
             self._inner_spots(node, path)
             return plain(node)
         return getattr(self, f"_{key.kind}")(key, node, path)
 
-    def wrong(self, message: str, node: Node | Spot, path: Path, *, code: str = "site-value", hint: str | None = None) -> Any:
+    def wrong(
+        self,
+        message: str,
+        node: Node | Spot,
+        path: Path,
+        *,
+        code: str = "site-value",
+        hint: str | None = None,
+    ) -> Any:
         """Report an error and return WRONG."""
         spot = node if isinstance(node, Spot) else node.spot
         name = ".".join(path)
-        self.findings.append(Finding("error", code, f"`{visible(name)}` {message}" if name else f"the file {message}", spot, name, hint))
+        self.findings.append(
+            Finding(
+                "error",
+                code,
+                f"`{visible(name)}` {message}" if name else f"the file {message}",
+                spot,
+                name,
+                hint,
+            )
+        )
         return WRONG
 
     def _type(self, must: str, node: Node, path: Path, hint: str | None = None) -> Any:
-        return self.wrong(f"must be {must}, not {NAMES[node.kind]}", node, path, code="site-type", hint=hint)
+        return self.wrong(
+            f"must be {must}, not {NAMES[node.kind]}", node, path, code="site-type", hint=hint
+        )
 
     def _inner_spots(self, node: Node, path: Path) -> None:
         for name, item in node.value.items() if node.kind == "mapping" else ():
-            self.spots[(*path, name)] = item.spot
-            self._inner_spots(item, (*path, name))
+            inner = (*path, name)
+            self.spots[inner] = item.spot
+            self._inner_spots(item, inner)
 
     def _text(self, key: Key, node: Node, path: Path) -> Any:
         if key.keys and node.kind == "mapping":
             return self._section(key, node, path)
         if node.kind not in {"text", "number"}:
             must = f"one of {', '.join(key.choices)}" if key.choices else "a text"
-            return self._type(must, node, path, 'put it in quotes: "true"' if node.kind == "flag" else None)
+            return self._type(
+                must, node, path, 'put it in quotes: "true"' if node.kind == "flag" else None
+            )
         if key.choices and node.value not in key.choices:
             near = difflib.get_close_matches(node.value, key.choices, n=1)
             hint = f"did you mean `{near[0]}`?" if near else None
-            return self.wrong(f"must be one of {', '.join(key.choices)}, not `{visible(node.value)}`", node, path, hint=hint)
+            return self.wrong(
+                f"must be one of {', '.join(key.choices)}, not `{visible(node.value)}`",
+                node,
+                path,
+                hint=hint,
+            )
         return self._sound_text(key, node, path)
 
     def _sound_text(self, key: Key, node: Node, path: Path) -> Any:
@@ -77,7 +117,14 @@ class Checker:
             return self.wrong("holds a control character", node, path)
         must = broken_rule(key.rule, text) if key.rule else None
         if must:
-            return self.wrong(f"cannot be `{visible(text)}`: it {must}" if must.startswith("must") else f"cannot be `{visible(text)}`", node, path, hint=None if must.startswith("must") else must)
+            return self.wrong(
+                f"cannot be `{visible(text)}`: it {must}"
+                if must.startswith("must")
+                else f"cannot be `{visible(text)}`",
+                node,
+                path,
+                hint=None if must.startswith("must") else must,
+            )
         if key.short:
             try:
                 return key.short(text)
@@ -98,7 +145,9 @@ class Checker:
             number = None
         if number is None:
             quoted = node.kind == "text" and node.value.strip().isdigit()
-            return self._type("a whole number", node, path, "write it without quotes" if quoted else None)
+            return self._type(
+                "a whole number", node, path, "write it without quotes" if quoted else None
+            )
         return self._bounded(key, number, node, path)
 
     def _number(self, key: Key, node: Node, path: Path) -> Any:
@@ -112,15 +161,30 @@ class Checker:
         return self._bounded(key, int(number) if whole else number, node, path)
 
     def _bounded(self, key: Key, number: float, node: Node, path: Path) -> Any:
-        if (key.low is not None and number < key.low) or (key.high is not None and number > key.high):
-            return self.wrong(f"must lie between {key.low:g} and {key.high:g}, not {number:g}", node, path)
+        if (key.low is not None and number < key.low) or (
+            key.high is not None and number > key.high
+        ):
+            return self.wrong(
+                f"must lie between {key.low:g} and {key.high:g}, not {number:g}", node, path
+            )
         return number
 
     def _list(self, key: Key, node: Node, path: Path) -> Any:
         assert key.item is not None  # noqa: S101 - every list of the table has one
-        items = node.value if node.kind == "list" else [node] if node.kind in {"text", "number"} and key.item.kind == "text" else None
+        items = (
+            node.value
+            if node.kind == "list"
+            else [node]
+            if node.kind in {"text", "number"} and key.item.kind == "text"
+            else None
+        )
         if items is None:
-            return self._type("a list", node, path, "begin each entry with `- `" if node.kind == "mapping" else None)
+            return self._type(
+                "a list",
+                node,
+                path,
+                "begin each entry with `- `" if node.kind == "mapping" else None,
+            )
         found = []
         for number, item in enumerate(items):
             value = self.value(key.item, item, (*path, self._name(key, item, number)))
@@ -132,13 +196,19 @@ class Checker:
     def _name(key: Key, item: Node, number: int) -> str:
         """How an entry is called in messages and places: by its name where it has one."""
         named = item.value.get(key.by) if key.by and item.kind == "mapping" else None
-        return named.value if isinstance(named, Node) and isinstance(named.value, str) else str(number + 1)
+        return (
+            named.value
+            if isinstance(named, Node) and isinstance(named.value, str)
+            else str(number + 1)
+        )
 
     def _map(self, key: Key, node: Node, path: Path) -> Any:
         assert key.item is not None  # noqa: S101 - every map of the table has one
         if node.kind != "mapping":
             return self._type("a mapping of names to values", node, path)
-        found = {name: self.value(key.item, item, (*path, name)) for name, item in node.value.items()}
+        found = {
+            name: self.value(key.item, item, (*path, name)) for name, item in node.value.items()
+        }
         return {name: value for name, value in found.items() if value is not WRONG}
 
     def _section(self, key: Key, node: Node, path: Path) -> Any:
@@ -152,7 +222,9 @@ class Checker:
             value = self.value(key.keys[name], item, (*path, name))
             if value is not WRONG:
                 found[name] = value
-        missing = [name for name, inner in key.keys.items() if inner.required and name not in node.value]
+        missing = [
+            name for name, inner in key.keys.items() if inner.required and name not in node.value
+        ]
         for name in missing:
             self.wrong("is missing", node, (*path, name), code="site-missing")
         usable = all(name in found for name, inner in key.keys.items() if inner.required)
@@ -163,6 +235,19 @@ class Checker:
             self.wrong("is not read here: write the keys out", spot, (*path, name))
             return
         near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else "docs/reference/site-config.md lists every key"
+        hint = (
+            f"did you mean `{near[0]}`?"
+            if near
+            else "docs/reference/site-config.md lists every key"
+        )
         full = ".".join((*path, name))
-        self.findings.append(Finding("warning", "site-unknown-key", f"`{visible(full)}` is not a key that is known here", spot, full, hint))
+        self.findings.append(
+            Finding(
+                "warning",
+                "site-unknown-key",
+                f"`{visible(full)}` is not a key that is known here",
+                spot,
+                full,
+                hint,
+            )
+        )

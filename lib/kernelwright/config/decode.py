@@ -36,7 +36,11 @@ def decode(values: Mapping[str, Any]) -> SiteConfig:
     }
     for name in ("kernels", "templates"):
         found = values.get(name)
-        plain[name] = tuple(item for item in found if isinstance(item, dict)) if isinstance(found, list | tuple) else ()
+        plain[name] = (
+            tuple(item for item in found if isinstance(item, dict))
+            if isinstance(found, list | tuple)
+            else ()
+        )
     return SiteConfig(**plain)
 
 
@@ -58,9 +62,17 @@ def _decoded(key: Key, value: Any) -> Any:
     if key.kind == "list" and key.item:
         return tuple(_decoded(key.item, item) for item in value if _fits(key.item, item))
     if key.kind == "map" and key.item:
-        return {str(name): _decoded(key.item, item) for name, item in value.items() if _fits(key.item, item)}
+        return {
+            str(name): _decoded(key.item, item)
+            for name, item in value.items()
+            if _fits(key.item, item)
+        }
     if key.keys and isinstance(value, dict):
-        known = {n: _decoded(k, value[n]) for n, k in key.keys.items() if n in value and _fits(k, value[n])}
+        known = {
+            n: _decoded(k, value[n])
+            for n, k in key.keys.items()
+            if n in value and _fits(k, value[n])
+        }
         return key.make(**known) if key.make else known
     return value
 

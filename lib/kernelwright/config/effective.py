@@ -18,14 +18,22 @@ VERSION = 1
 
 
 def load_effective(environ: Mapping[str, str]) -> SiteConfig:
-    """The catalog that KERNELWRIGHT_CATALOG names, else the files of KERNELWRIGHT_SITE_CONFIG, else
-    the runtime's catalog, else the defaults. Never raises: a kernel must start although a file is broken.
+    """The settings of this process; never raises: a kernel must start although a file is broken.
+
+    The catalog that KERNELWRIGHT_CATALOG names, else the files of KERNELWRIGHT_SITE_CONFIG, else the
+    runtime's catalog, else the defaults.
     """
     from .decode import decode
 
     catalog = read_catalog(catalog_path(environ))
     if catalog is not None:
-        return decode({**catalog["config"], "kernels": catalog.get("kernels"), "templates": catalog.get("templates")})
+        return decode(
+            {
+                **catalog["config"],
+                "kernels": catalog.get("kernels"),
+                "templates": catalog.get("templates"),
+            }
+        )
     if where := environ.get("KERNELWRIGHT_SITE_CONFIG"):
         return _on_the_fly(os.path.abspath(where))
     return SiteConfig()
@@ -53,7 +61,11 @@ def read_catalog(path: str | None) -> dict[str, Any] | None:
             found = json.loads(file.read())
     except (OSError, ValueError, RecursionError):
         return None
-    good = isinstance(found, dict) and found.get("version") == VERSION and isinstance(found.get("config"), dict)
+    good = (
+        isinstance(found, dict)
+        and found.get("version") == VERSION
+        and isinstance(found.get("config"), dict)
+    )
     return found if good else None
 
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from .table import Key, choice, entries, flag, integer, section, text, texts
 
-PARAMETER_TYPES = ("text", "bool", "number", "choice", "list", "modules", "partition", "account", "gpu")
+# fmt: off  (one key a line: the table is read as a table)
+PARAMETER_TYPES = (
+    "text",
+    "bool",
+    "number",
+    "choice",
+    "list",
+    "modules",
+    "partition",
+    "account",
+    "gpu",
+)
 COMMAND = {
     "command": texts("program and its arguments, no shell", required=True),
     "timeout": Key("number", "seconds", 10, low=0.1, high=600),
@@ -14,13 +25,17 @@ KERNELS = entries(
     "Central kernels: a folder that holds kernel.json, or a recipe that `site build` makes",
     {
         "name": text("kernel name; notebooks remember it", required=True, rule="kernel-name"),
-        "label": text("what people read; null: the kernel's own display name, else its name", rule="title"),
+        "label": text(
+            "what people read; null: the kernel's own display name, else its name", rule="title"
+        ),
         "description": text("one or two sentences for people who choose"),
         "path": text("folder that holds kernel.json", rule="folder"),
         "recipe": Key("free", "a recipe (docs/reference/recipe.md) without version and name"),
         "language": text("language; null: the recipe's or kernel.json's"),
         "gpu": choice("whether it needs a GPU", "none", "none", "optional", "required"),
-        "partitions": texts("where it runs; empty: everywhere", item=Key("text", rule="slurm-word")),
+        "partitions": texts(
+            "where it runs; empty: everywhere", item=Key("text", rule="slurm-word")
+        ),
         "clusters": texts("OOD cluster ids where it runs; empty: all"),
         "default": flag("whether the form chooses it at first"),
         "hidden": flag("whether it is left out of the form (old notebooks still open)"),
@@ -46,13 +61,24 @@ PARAMETER = {
     "min": Key("number", "smallest number"),
     "max": Key("number", "largest number"),
     "options": Key(
-        "list", "what may be chosen", (),
+        "list",
+        "what may be chosen",
+        (),
         item=Key("text", keys=OPTION, short=lambda answer: {"value": answer, "label": answer}),
     ),
     "from": Key(
-        "text", "where options come from: partitions, accounts, modules, or a command",
+        "text",
+        "where options come from: partitions, accounts, modules, or a command",
         choices=("partitions", "accounts", "modules"),
-        keys={**COMMAND, "when": choice("compile: options, one a line; node: the answer, in the job", "compile", "compile", "node")},
+        keys={
+            **COMMAND,
+            "when": choice(
+                "compile: options, one a line; node: the answer, in the job",
+                "compile",
+                "compile",
+                "node",
+            ),
+        },
     ),
     "pattern": text("regular expression that the whole answer must match", rule="pattern"),
     "max_length": integer("longest answer in characters", 200, low=1, high=10_000),
@@ -66,9 +92,20 @@ TEMPLATES = entries(
         "label": text("what people read; null: the name", rule="title"),
         "description": text("one or two sentences"),
         "clusters": texts("OOD cluster ids where it is offered; empty: all"),
-        "parameters": Key("map", "the questions, in order; names are used in the recipe's {{ }}", {}, item=section("", None, **PARAMETER)),
+        "parameters": Key(
+            "map",
+            "the questions, in order; names are used in the recipe's {{ }}",
+            {},
+            item=section("", None, **PARAMETER),
+        ),
         "recipe": Key("free", "a recipe whose texts may hold jinja2 expressions", required=True),
-        "check": Key("section", "a command that must succeed when the catalog is compiled; else the template is hidden", None, keys=COMMAND, nullable=True),
+        "check": Key(
+            "section",
+            "a command that must succeed when the catalog is compiled; else the template is hidden",
+            None,
+            keys=COMMAND,
+            nullable=True,
+        ),
         "hidden": flag("whether it is left out"),
     },
     by="name",

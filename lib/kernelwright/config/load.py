@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from . import semantics
 from .check import WRONG, Checker
 from .decode import decode
 from .keys import TABLE
 from .reader import Finding, Spot, UnreadableFileError, read
+from .semantics import check_together
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,11 +68,15 @@ def load(where: str) -> Loaded:
         checker = Checker(formal)
         if node is not None:
             found = checker.value(TABLE, node, ())
-            _merge(values, {} if found is WRONG else found, spots, checker.spots, os.path.dirname(file))
+            _merge(
+                values, {} if found is WRONG else found, spots, checker.spots, os.path.dirname(file)
+            )
         findings += checker.findings
     loaded = Loaded(where, tuple(files), values, spots, ())
-    findings += semantics.check(loaded)
-    return Loaded(where, tuple(files), values, spots, tuple(sorted(findings, key=lambda f: (f.spot, f.key))))
+    findings += check_together(loaded)
+    return Loaded(
+        where, tuple(files), values, spots, tuple(sorted(findings, key=lambda f: (f.spot, f.key)))
+    )
 
 
 def _files(where: str) -> tuple[list[str], list[Finding]]:
@@ -80,23 +84,61 @@ def _files(where: str) -> tuple[list[str], list[Finding]]:
     if not os.path.isdir(where):
         if os.path.lexists(where):
             return [where], []
-        return [], [Finding("error", "site-unreadable", "there is no such file or folder", Spot(where), hint="`kernelwright site init --output FILE` writes a start")]
+        return [], [
+            Finding(
+                "error",
+                "site-unreadable",
+                "there is no such file or folder",
+                Spot(where),
+                hint="`kernelwright site init --output FILE` writes a start",
+            )
+        ]
     try:
         names = sorted(os.listdir(where))
     except OSError as error:
-        return [], [Finding("error", "site-unreadable", f"the folder cannot be read: {error.strerror}", Spot(where))]
+        return [], [
+            Finding(
+                "error",
+                "site-unreadable",
+                f"the folder cannot be read: {error.strerror}",
+                Spot(where),
+            )
+        ]
     findings = [
-        Finding("warning", "site-not-read", "the file is not read: its name does not end with .yaml", Spot(os.path.join(where, name)), hint="rename it to *.yaml")
+        Finding(
+            "warning",
+            "site-not-read",
+            "the file is not read: its name does not end with .yaml",
+            Spot(os.path.join(where, name)),
+            hint="rename it to *.yaml",
+        )
         for name in names
         if name.endswith((".yml", ".yml.erb", ".json"))
     ]
-    read_ = [os.path.join(where, name) for name in names if name.endswith(".yaml") and not name.startswith(".")]
+    read_ = [
+        os.path.join(where, name)
+        for name in names
+        if name.endswith(".yaml") and not name.startswith(".")
+    ]
     if not read_:
-        findings.append(Finding("note", "site-empty", "the folder holds no *.yaml file: every value is the default", Spot(where)))
+        findings.append(
+            Finding(
+                "note",
+                "site-empty",
+                "the folder holds no *.yaml file: every value is the default",
+                Spot(where),
+            )
+        )
     return read_, findings
 
 
-def _merge(values: dict[str, Any], new: Mapping[str, Any], spots: dict[KeyPath, Spot], places: Mapping[KeyPath, Spot], folder: str) -> None:
+def _merge(
+    values: dict[str, Any],
+    new: Mapping[str, Any],
+    spots: dict[KeyPath, Spot],
+    places: Mapping[KeyPath, Spot],
+    folder: str,
+) -> None:
     """Put a file's values over those of the files before it.
 
     Sections merge key by key, kernels, templates and partitions by name, everything else is replaced.
@@ -109,7 +151,13 @@ def _merge(values: dict[str, Any], new: Mapping[str, Any], spots: dict[KeyPath, 
     spots.update({path: spot for path, spot in places.items() if path})
 
 
-def _merge_section(values: dict[str, Any], new: Mapping[str, Any], keys: Mapping[str, Any], path: KeyPath, spots: dict[KeyPath, Spot]) -> None:
+def _merge_section(
+    values: dict[str, Any],
+    new: Mapping[str, Any],
+    keys: Mapping[str, Any],
+    path: KeyPath,
+    spots: dict[KeyPath, Spot],
+) -> None:
     for name, value in new.items():
         key = keys[name]
         here = (*path, name)
@@ -136,7 +184,9 @@ def _anchored(recipe: Any, folder: str) -> Any:
         return recipe
     fixed = {
         kind: {
-            key: os.path.join(folder, value) if key in {"file", "lock"} and isinstance(value, str) and value and value[0] not in "/~" else value
+            key: os.path.join(folder, value)
+            if key in {"file", "lock"} and isinstance(value, str) and value and value[0] not in "/~"
+            else value
             for key, value in spec.items()
         }
         if isinstance(spec, dict)

@@ -22,7 +22,14 @@ def check_recipe(recipe: Recipe, site: SiteConfig) -> list[Problem]:
     found: list[Problem] = []
     if recipe.kind not in site.policy.kinds:
         kinds = ", ".join(site.policy.kinds) or "none"
-        found.append(_refusal("policy-kind", f"{site.site.name} does not let people make {recipe.kind} kernels", f"kinds that can be made here: {kinds}", site))
+        found.append(
+            _refusal(
+                "policy-kind",
+                f"{site.site.name} does not let people make {recipe.kind} kernels",
+                f"kinds that can be made here: {kinds}",
+                site,
+            )
+        )
     environment = recipe.environment
     if environment.kind == "conda":
         found += _channels(environment, site)  # type: ignore[arg-type] # kind says which it is
@@ -36,16 +43,48 @@ def check_recipe(recipe: Recipe, site: SiteConfig) -> list[Problem]:
 def check_slurm(settings: SlurmSettings, site: SiteConfig) -> list[Problem]:
     """Why this site does not let a Slurm kernel have these settings."""
     if site.slurm.submit == "none":
-        return [_refusal("policy-slurm", f"{site.site.name} does not let kernels submit Slurm jobs", "leave the Slurm settings out", site)]
+        return [
+            _refusal(
+                "policy-slurm",
+                f"{site.site.name} does not let kernels submit Slurm jobs",
+                "leave the Slurm settings out",
+                site,
+            )
+        ]
     found = []
     limits = site.slurm.limits
     if limits.get("ntasks") and (settings.ntasks or 1) > limits["ntasks"]:
-        found.append(_refusal("policy-limit", f"{settings.ntasks} tasks are more than the {limits['ntasks']} of {site.site.name}", f"ask for at most {limits['ntasks']} tasks", site))
+        found.append(
+            _refusal(
+                "policy-limit",
+                f"{settings.ntasks} tasks are more than the {limits['ntasks']} of {site.site.name}",
+                f"ask for at most {limits['ntasks']} tasks",
+                site,
+            )
+        )
     longest, asked = minutes(limits.get("time")), minutes(settings.time)
     if longest is not None and asked is not None and asked > longest:
-        found.append(_refusal("policy-limit", f"the walltime {settings.time} is longer than the {limits['time']} of {site.site.name}", f"ask for at most {limits['time']}", site))
-    if settings.partition and site.slurm.partitions and settings.partition not in site.slurm.partitions:
-        found.append(_refusal("policy-partition", f"the partition `{settings.partition}` is not for kernels here", f"choose one of {', '.join(site.slurm.partitions)}", site))
+        found.append(
+            _refusal(
+                "policy-limit",
+                f"the walltime {settings.time} is longer than the {limits['time']} of {site.site.name}",
+                f"ask for at most {limits['time']}",
+                site,
+            )
+        )
+    if (
+        settings.partition
+        and site.slurm.partitions
+        and settings.partition not in site.slurm.partitions
+    ):
+        found.append(
+            _refusal(
+                "policy-partition",
+                f"the partition `{settings.partition}` is not for kernels here",
+                f"choose one of {', '.join(site.slurm.partitions)}",
+                site,
+            )
+        )
     return found
 
 
@@ -54,7 +93,12 @@ def check_size(size: int, site: SiteConfig) -> Problem | None:
     largest = size_in_bytes(site.policy.max_size)
     if largest is None or size <= largest:
         return None
-    return _refusal("policy-size", f"{size / (1 << 30):.1f} GB are more than the {site.policy.max_size} that one environment may have here", "ask for fewer packages, or ask the site for a central kernel", site)
+    return _refusal(
+        "policy-size",
+        f"{size / (1 << 30):.1f} GB are more than the {site.policy.max_size} that one environment may have here",
+        "ask for fewer packages, or ask the site for a central kernel",
+        site,
+    )
 
 
 def channel_allowed(channel: str, site: SiteConfig) -> bool:
@@ -93,16 +137,33 @@ def size_in_bytes(text: str | None) -> int | None:
 
 def _channels(spec: CondaSpec, site: SiteConfig) -> Iterator[Problem]:
     named = [*spec.channels, *spec.channels_append]
-    named += [found[1] for d in spec.dependencies if (found := re.match(r"\s*([^\s\[]+?)(?:/[a-z0-9-]+)?::", d))]
+    named += [
+        found[1]
+        for d in spec.dependencies
+        if (found := re.match(r"\s*([^\s\[]+?)(?:/[a-z0-9-]+)?::", d))
+    ]
     for channel in dict.fromkeys(named):
         if not channel_allowed(channel, site):
-            allowed = ", ".join(site.conda.allow_channels) or f"all but {', '.join(site.conda.deny_channels)}"
-            yield _refusal("policy-channel", f"the channel `{_without_secret(channel)}` is not allowed at {site.site.name}", f"allowed: {allowed}", site)
+            allowed = (
+                ", ".join(site.conda.allow_channels)
+                or f"all but {', '.join(site.conda.deny_channels)}"
+            )
+            yield _refusal(
+                "policy-channel",
+                f"the channel `{_without_secret(channel)}` is not allowed at {site.site.name}",
+                f"allowed: {allowed}",
+                site,
+            )
 
 
 def _image(spec: ContainerSpec, site: SiteConfig) -> Iterator[Problem]:
     if not image_allowed(spec.image, site):
-        yield _refusal("policy-image", f"the image `{_without_secret(spec.image)}` is not allowed at {site.site.name}", f"allowed: {', '.join(site.containers.allow)}", site)
+        yield _refusal(
+            "policy-image",
+            f"the image `{_without_secret(spec.image)}` is not allowed at {site.site.name}",
+            f"allowed: {', '.join(site.containers.allow)}",
+            site,
+        )
 
 
 def _spellings(channel: str, site: SiteConfig) -> list[str]:

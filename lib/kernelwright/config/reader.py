@@ -96,7 +96,13 @@ def _text(path: str) -> str:
         before = data[: error.start].decode("utf-8", "replace")
         spot = Spot(path, before.count("\n") + 1, len(before) - before.rfind("\n"))
         raise UnreadableFileError(
-            Finding("error", "site-encoding", f"the file is not UTF-8: byte 0x{data[error.start]:02X}", spot, hint="save it as UTF-8")
+            Finding(
+                "error",
+                "site-encoding",
+                f"the file is not UTF-8: byte 0x{data[error.start]:02X}",
+                spot,
+                hint="save it as UTF-8",
+            )
         ) from error
 
 
@@ -122,10 +128,23 @@ def parse(text: str, file: str) -> tuple[Node | None, list[Finding]]:
     except YAMLError as error:
         at = getattr(error, "position", 0) or 0
         spot = Spot(file, text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))
-        raise UnreadableFileError(Finding("error", "site-syntax", "the file holds a character that YAML does not allow", spot)) from error
-    except (RecursionError, ValueError, LookupError, AttributeError, TypeError, AssertionError) as error:
+        raise UnreadableFileError(
+            Finding(
+                "error", "site-syntax", "the file holds a character that YAML does not allow", spot
+            )
+        ) from error
+    except (
+        RecursionError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        TypeError,
+        AssertionError,
+    ) as error:
         # ruamel's scanner raises bare Python errors on some malformed and on very deep input
-        raise UnreadableFileError(Finding("error", "site-syntax", "the file cannot be read as YAML", Spot(file))) from error
+        raise UnreadableFileError(
+            Finding("error", "site-syntax", "the file cannot be read as YAML", Spot(file))
+        ) from error
     return node, findings
 
 
@@ -155,7 +174,9 @@ class _Walk:
         spot = Spot(self.file, raw.start_mark.line + 1, raw.start_mark.column + 1)
         self.count += 1
         if self.count > NODE_LIMIT or depth > DEPTH_LIMIT:
-            raise UnreadableFileError(Finding("error", "site-syntax", "the file is too large or too deep", spot))
+            raise UnreadableFileError(
+                Finding("error", "site-syntax", "the file is too large or too deep", spot)
+            )
         kind = type(raw).__name__
         if kind == "ScalarNode":
             return self._scalar(raw, spot)
@@ -166,9 +187,15 @@ class _Walk:
     def _scalar(self, raw: Any, spot: Spot) -> Node:
         tag = str(raw.tag).rpartition(":")[2]
         if tag in {"null", "bool"}:
-            return Node(spot, "null" if tag == "null" else "flag", None if tag == "null" else raw.value.lower() == "true")
+            return Node(
+                spot,
+                "null" if tag == "null" else "flag",
+                None if tag == "null" else raw.value.lower() == "true",
+            )
         if tag not in (*NUMBERS, *TEXTS):
-            self.findings.append(Finding("error", "site-syntax", f"the tag `{raw.tag}` is not read here", spot))
+            self.findings.append(
+                Finding("error", "site-syntax", f"the tag `{raw.tag}` is not read here", spot)
+            )
         return Node(spot, "number" if tag in NUMBERS else "text", str(raw.value))
 
     def _mapping(self, raw: Any, spot: Spot, depth: int) -> Node:
@@ -182,7 +209,14 @@ class _Walk:
             if name in found.value:
                 first = found.key_spots[name]
                 self.findings.append(
-                    Finding("error", "site-duplicate-key", f"`{name}` stands twice, first in line {first.line}", place, name, "keep one of them")
+                    Finding(
+                        "error",
+                        "site-duplicate-key",
+                        f"`{name}` stands twice, first in line {first.line}",
+                        place,
+                        name,
+                        "keep one of them",
+                    )
                 )
             found.value[name] = self.node(value, depth + 1)
             found.key_spots[name] = place

@@ -38,14 +38,20 @@ def _folder(text: str) -> str | None:
 
 def _place(text: str) -> str | None:
     """A path in which {user}, {home} and {group} are filled in, and $NAME by the user's environment."""
-    unknown = [name for name in re.findall(r"\{([^}]*)\}", text) if name not in {"user", "home", "group"}]
+    unknown = [
+        name for name in re.findall(r"\{([^}]*)\}", text) if name not in {"user", "home", "group"}
+    ]
     if unknown:
         return f"must use only {{user}}, {{home}} and {{group}}, not {{{unknown[0]}}}"
     return None if text.startswith(("/", "~", "{home}", "$")) else "must be an absolute path"
 
 
 def _word(text: str) -> str | None:
-    good = text and not text.startswith("-") and not any(c.isspace() or c in "'\"`;&|<>()$" for c in text)
+    good = (
+        text
+        and not text.startswith("-")
+        and not any(c.isspace() or c in "'\"`;&|<>()$" for c in text)
+    )
     return None if good else "must be one word without shell characters"
 
 

@@ -43,7 +43,9 @@ class Key:
     @property
     def may_be_null(self) -> bool:
         """Whether `null` is an answer: where nothing is the default, or where it is said so."""
-        return self.nullable or (self.default is None and not self.required and self.kind != "section")
+        return self.nullable or (
+            self.default is None and not self.required and self.kind != "section"
+        )
 
 
 def text(help_: str, default: str | None = None, **more: Any) -> Key:
@@ -56,7 +58,9 @@ def flag(help_: str, default: bool = False, **more: Any) -> Key:
     return Key("flag", help_, default, **more)
 
 
-def integer(help_: str, default: int | None = None, low: float = 0, high: float = 1_000_000, **more: Any) -> Key:
+def integer(
+    help_: str, default: int | None = None, low: float = 0, high: float = 1_000_000, **more: Any
+) -> Key:
     """A whole number within bounds."""
     return Key("integer", help_, default, low=low, high=high, **more)
 
@@ -66,7 +70,9 @@ def choice(help_: str, default: str | None, *choices: str, **more: Any) -> Key:
     return Key("text", help_, default, choices=choices, **more)
 
 
-def texts(help_: str, default: tuple[str, ...] = (), *, item: Key | None = None, **more: Any) -> Key:
+def texts(
+    help_: str, default: tuple[str, ...] = (), *, item: Key | None = None, **more: Any
+) -> Key:
     """A list of texts; one text alone counts as a list of one."""
     return Key("list", help_, default, item=item or Key("text"), **more)
 
