@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from .table import Key, choice, entries, flag, integer, section, text, texts
 
-# fmt: off  (one key a line: the table is read as a table)
 PARAMETER_TYPES = (
     "text",
     "bool",

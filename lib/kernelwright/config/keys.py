@@ -2,57 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..model import Bind
-from ..recipe.parse import parse_bind
 from . import model
 from .kernel_keys import KERNELS, TEMPLATES
+from .part_keys import ALLOCATION, BIND, KINDS, LIMITS, PARTITION, bind_of
 from .table import Key, choice, entries, flag, integer, mapping, section, text, texts
-
-# fmt: off  (one key a line: the table is read as a table)
-KINDS = ("conda", "venv", "container", "script", "prefix")
-BIND = {
-    "source": text("folder of the node", required=True),
-    "target": text("folder in the container; null: the same"),
-    "mode": choice("ro or rw", "rw", "ro", "rw"),
-    "required": flag("false: left out where the node has no such folder", True),
-}
-ALLOCATION = {
-    "partition": text("partition", rule="slurm-word"),
-    "ntasks": integer("tasks (MPI ranks)", low=1),
-    "cpus_per_task": integer("cores a task", low=1),
-    "nodes": integer("nodes", low=1),
-    "time": text("walltime", rule="time"),
-    "gres": text("generic resources such as gpu:1", rule="slurm-word"),
-    "account": text("account", rule="slurm-word"),
-    "qos": text("quality of service", rule="slurm-word"),
-    "reservation": text("reservation", rule="slurm-word"),
-    "constraint": text("node features", rule="slurm-word"),
-    "mem": text("memory a node, such as 4G", rule="slurm-word"),
-}
-LIMITS = {
-    "ntasks": integer("most tasks of one Slurm kernel", low=1),
-    "time": text("longest walltime of a Slurm kernel", rule="time"),
-    "idle": integer("minutes without a running cell after which a Slurm kernel ends", low=1),
-}
-PARTITION = {
-    "name": text("name as Slurm knows it", required=True, rule="slurm-word"),
-    "label": text("what people read; null: the name"),
-    "gpus": integer("most GPUs that one session may ask for", 0),
-    "max_hours": integer("longest session there; null: the form's", low=1),
-}
-
-
-def _bind(text: str) -> dict[str, Any]:
-    bind = parse_bind(text)
-    return {
-        "source": bind.source,
-        "target": bind.target,
-        "mode": bind.mode,
-        "required": bind.required,
-    }
-
 
 TABLE = Key(
     "section",
@@ -221,7 +175,7 @@ TABLE = Key(
                 "list",
                 "folders that every container sees",
                 (),
-                item=Key("text", keys=BIND, make=Bind, short=_bind),
+                item=Key("text", keys=BIND, make=Bind, short=bind_of),
                 example="[{source: /scratch, required: false}]",
             ),
             environment=texts(
