@@ -49,10 +49,16 @@ class Fields
         "widget" => "select", "label" => "Software for your notebook (kernel)",
         "help" => "A new notebook starts with it. For example “Python 3”, or “From a list of packages” to make your own.",
         "value" => @options.default, "options" => with_directives(@options.groups),
-        "html_options" => { "data" => { "kw-index" => "/files/fs#{@options.index_path}" } }
+        "html_options" => { "data" => script_data }
       },
       "kw_last" => { "widget" => "hidden_field", "value" => "" }
     }
+  end
+
+  # What form.js needs: where the fresh list is, when this one was made, and which fields count for which choice.
+  def script_data
+    counting = NEW.merge(@catalog.templates.to_h { |one| [one["value"].to_s, %w[kw_title kw_only] + asked(one["value"]).keys] })
+    { "kw-index" => "/files/fs#{@options.index_path}", "kw-listed" => Time.now.to_i, "kw-fields" => counting.to_json }
   end
 
   # Hide what does not count, for dashboards with dynamic forms on; elsewhere form.js does it.

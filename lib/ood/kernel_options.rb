@@ -15,7 +15,7 @@ class KernelOptions
   VALUE = %r{\A(?:(?:site|user|legacy|conda|jupyter):[^/\x00-\x1f]{1,200}|group:[^/\x00-\x1f]{1,100}/[^/\x00-\x1f]{1,200})\z}.freeze
   HEADINGS = { "user" => "Mine", "legacy" => "Mine", "conda" => "Mine", "group" => "Shared with me", "jupyter" => "Other" }.freeze
   WORDS = { "broken" => "does not start", "untrusted" => "not trusted", "unavailable" => "not available now",
-            "shadowed" => "hidden by another one", "warning" => "has a warning" }.freeze
+            "warning" => "has a warning" }.freeze
   BAD = %w[broken untrusted unavailable].freeze
   FALLBACK = ["The default of this site", ""].freeze
 

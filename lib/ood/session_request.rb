@@ -8,7 +8,7 @@ require_relative "catalog"
 # request.json of one launch (docs/reference/schemas/request.schema.json).
 class SessionRequest
   # Fields that a site may fix in a sub-app; a fixed one is in `context` only, not in the file of answers.
-  FIELDS = %w[kw_kernel kw_other kw_title kw_packages kw_file kw_image kw_only kw_ui kw_folder kw_modules kw_tool].freeze
+  FIELDS = %w[kw_kernel kw_other kw_title kw_packages kw_file kw_image kw_only kw_ui kw_folder kw_modules kw_installer].freeze
 
   def initialize(context, session, catalog: Catalog.read)
     @context = context
@@ -40,7 +40,8 @@ class SessionRequest
   # What the person could set is in user_defined_context.json, which is written before the templates are rendered.
   def answers
     given = Catalog.read_json(File.join(@session.staged_root.to_s, "user_defined_context.json"))
-    fixed = FIELDS.to_h { |id| [id, @context[id.to_sym]&.value] }.compact
+    ids = FIELDS + @catalog.templates.flat_map { |one| @catalog.parameters(one).map { |parameter| parameter["id"] } }
+    fixed = ids.to_h { |id| [id, @context[id.to_sym]&.value] }.compact
     fixed.merge(given).transform_values { |value| value.to_s.dup.force_encoding("UTF-8").scrub("\uFFFD") }
   end
 
