@@ -84,7 +84,9 @@ def _fill(out: Path, cache: Path) -> None:
         wheel = tiny_wheel(simple, "kwpip", version)
         digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
         pages.append(f'<a href="{wheel.name}#sha256={digest}">{wheel.name}</a><br>')
-    (simple / "index.html").write_text("<!DOCTYPE html><html><body>" + "\n".join(pages) + "</body></html>")
+    (simple / "index.html").write_text(
+        "<!DOCTYPE html><html><body>" + "\n".join(pages) + "</body></html>"
+    )
 
 
 def _python(out: Path, base: dict[str, str], minor: str) -> None:
@@ -96,7 +98,9 @@ def _python(out: Path, base: dict[str, str], minor: str) -> None:
         if any(part in DROPPED or part.startswith("config-") for part in relative.parts):
             continue
         if path.is_file():
-            files[f"lib/python{minor}/{relative}"] = Content(_conda_like(relative.as_posix(), path.read_bytes()))
+            files[f"lib/python{minor}/{relative}"] = Content(
+                _conda_like(relative.as_posix(), path.read_bytes())
+            )
     files[f"bin/python{minor}"] = Content(Path(base["python"]).resolve().read_bytes(), mode=0o755)
     site = f"lib/python{minor}/site-packages"
     files[f"{site}/README.txt"] = Content(b"packages go here\n")
@@ -147,7 +151,9 @@ def _invented(out: Path) -> None:
             "share/activator/data.txt": Content(b"data\n"),
         },
     )
-    script = b'#!/bin/sh\necho "linked by $PKG_NAME $PKG_VERSION" > "$PREFIX/share/postlinker.txt"\n'
+    script = (
+        b'#!/bin/sh\necho "linked by $PKG_NAME $PKG_VERSION" > "$PREFIX/share/postlinker.txt"\n'
+    )
     write_package(
         out,
         "postlinker",
@@ -160,10 +166,18 @@ def _invented(out: Path) -> None:
         build="0",
     )
     for version in ("1.0", "2.0"):
-        write_package(out, "core-of-two", version, {f"share/core-{version}.txt": Content(b"core\n")})
-    write_package(out, "wants-one", "1.0", {"share/one.txt": Content(b"1\n")}, depends=["core-of-two 1.*"])
-    write_package(out, "wants-two", "1.0", {"share/two.txt": Content(b"2\n")}, depends=["core-of-two 2.*"])
-    write_package(out, "gpulib", "1.0", {"share/gpulib.txt": Content(b"cpu\n")}, build="cpu_0", build_number=0)
+        write_package(
+            out, "core-of-two", version, {f"share/core-{version}.txt": Content(b"core\n")}
+        )
+    write_package(
+        out, "wants-one", "1.0", {"share/one.txt": Content(b"1\n")}, depends=["core-of-two 1.*"]
+    )
+    write_package(
+        out, "wants-two", "1.0", {"share/two.txt": Content(b"2\n")}, depends=["core-of-two 2.*"]
+    )
+    write_package(
+        out, "gpulib", "1.0", {"share/gpulib.txt": Content(b"cpu\n")}, build="cpu_0", build_number=0
+    )
     write_package(
         out,
         "gpulib",

@@ -66,7 +66,10 @@ def write_package(
         "info/about.json": b"{}",
     }
     if kind == "python":
-        link = {"noarch": {"type": "python", "entry_points": list(entry_points)}, "package_metadata_version": 1}
+        link = {
+            "noarch": {"type": "python", "entry_points": list(entry_points)},
+            "package_metadata_version": 1,
+        }
         info["info/link.json"] = json.dumps(link).encode()
     folder = out / subdir
     folder.mkdir(parents=True, exist_ok=True)
@@ -117,5 +120,7 @@ def _paths(files: Mapping[str, Content], links: Mapping[str, str]) -> bytes:
             row |= {"prefix_placeholder": PLACEHOLDER, "file_mode": "text"}
         rows.append(row)
     empty = hashlib.sha256(b"").hexdigest()
-    rows += [{"_path": p, "path_type": "softlink", "sha256": empty, "size_in_bytes": 0} for p in links]
+    rows += [
+        {"_path": p, "path_type": "softlink", "sha256": empty, "size_in_bytes": 0} for p in links
+    ]
     return json.dumps({"paths": rows, "paths_version": 1}).encode()

@@ -18,7 +18,9 @@ from typing import Literal
 
 TOKEN = "tk-12345-secret"
 LOGIN = "alice:s3cret"
-Kind = Literal["status", "truncate", "hang", "corrupt", "swap", "slow"]  # swap: another package's bytes
+Kind = Literal[
+    "status", "truncate", "hang", "corrupt", "swap", "slow"
+]  # swap: another package's bytes
 
 
 @dataclass
@@ -48,7 +50,9 @@ class ChannelServer:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Bound)
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), daemon=True
+        )
         self._thread.start()
 
     @property
@@ -126,12 +130,18 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         if fault and fault.kind == "corrupt":
-            data = data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 0xFF]) + data[len(data) // 2 + 1 :]
+            data = (
+                data[: len(data) // 2]
+                + bytes([data[len(data) // 2] ^ 0xFF])
+                + data[len(data) // 2 + 1 :]
+            )
         if fault and fault.kind == "swap":
             data = next(p for p in sorted(found.parent.glob("*.conda")) if p != found).read_bytes()
         self.send_response(200)
         self.send_header("Content-Length", str(len(data)))
-        self.send_header("Content-Type", "text/html" if found.suffix == ".html" else "application/octet-stream")
+        self.send_header(
+            "Content-Type", "text/html" if found.suffix == ".html" else "application/octet-stream"
+        )
         self.end_headers()
         if body:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):

@@ -24,7 +24,9 @@ def download(wanted: tuple[str, ...], minor: str, folder: Path) -> Path:
     work = Path(tempfile.mkdtemp(prefix=".wheels-", dir=folder.parent))
     try:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary", ":all:"]
-        subprocess.run([*command, "--python-version", minor, "--dest", work, *wanted], check=True, timeout=600)
+        subprocess.run(
+            [*command, "--python-version", minor, "--dest", work, *wanted], check=True, timeout=600
+        )
         os.chmod(work, 0o755)
         try:
             os.rename(work, folder)
@@ -55,7 +57,9 @@ def tiny_wheel(folder: Path, name: str, version: str) -> Path:
 def convert(wheel: Path, out: Path, minor: str) -> None:
     """Write the conda package that holds what `wheel` holds."""
     with zipfile.ZipFile(wheel) as archive:
-        content = {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
+        content = {
+            name: archive.read(name) for name in archive.namelist() if not name.endswith("/")
+        }
     info = next(name.split("/")[0] for name in content if name.endswith(".dist-info/METADATA"))
     metadata = email.message_from_bytes(content[f"{info}/METADATA"])
     pure = b"Root-Is-Purelib: true" in content[f"{info}/WHEEL"]

@@ -35,7 +35,9 @@ def command(recipe: Recipe, made: Made) -> Command:
     variables = {str(k): str(v) for k, v in dict(made.facts.get("variables") or {}).items()}
     env = {"CONDA_PREFIX": made.prefix, "CONDA_DEFAULT_ENV": recipe.name, **variables}
     hooks = tuple(str(hook) for hook in made.facts.get("hooks") or ())
-    return Command(base.argv, env=env, path=base.path, hooks=hooks, interrupt_mode=base.interrupt_mode)
+    return Command(
+        base.argv, env=env, path=base.path, hooks=hooks, interrupt_mode=base.interrupt_mode
+    )
 
 
 def check(recipe: Recipe, made: Made) -> list[Problem]:
@@ -46,7 +48,11 @@ def check(recipe: Recipe, made: Made) -> list[Problem]:
     from . import manifest
 
     path = made.facts.get("manifest")
-    gone = manifest.missing(Path(str(made.prefix)), Path(str(path))) if path and os.path.exists(str(path)) else []
+    gone = (
+        manifest.missing(Path(str(made.prefix)), Path(str(path)))
+        if path and os.path.exists(str(path))
+        else []
+    )
     if gone:
         found = [
             Problem(

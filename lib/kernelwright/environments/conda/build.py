@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...errors import UserError
 from ...model import CondaSpec, Made
 from ...store.atomic import make_folder, write_text
 from .. import layout
+from . import bytecode, manifest, pip_part, space, wanted
 from . import lock as locks
-from . import manifest, pip_part, space, wanted
 from .explain import explain, way_out
 from .values import EngineError, Package
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ...model import Recipe
     from ...progress import Progress
     from ..base import Place
@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 
 LOCK = "conda.lock"
 LONGEST = 200  # characters of a prefix: binary packages have no more room for it
-HINTS = {"bash": "bash_kernel", "c++": "xeus-cling", "lua": "xeus-lua", "octave": "octave_kernel", "julia": "no package has it; use `create script`"}
+HINTS = {
+    "bash": "bash_kernel",
+    "c++": "xeus-cling",
+    "lua": "xeus-lua",
+    "octave": "octave_kernel",
+    "julia": "no package has it; use `create script`",
+}
 
 
 def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
@@ -34,8 +40,13 @@ def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
     spec = recipe.environment
     assert isinstance(spec, CondaSpec)  # noqa: S101 - the kind was chosen by the spec
     check_prefix(place.prefix)
-    if not (place.site.network.compute_nodes or not place.environ.get("SLURM_JOB_ID")) and not spec.lock:
-        progress.note("compute nodes have no internet here: only what was downloaded before can be used")
+    if (
+        not (place.site.network.compute_nodes or not place.environ.get("SLURM_JOB_ID"))
+        and not spec.lock
+    ):
+        progress.note(
+            "compute nodes have no internet here: only what was downloaded before can be used"
+        )
     want = wanted.of(recipe, spec, place, progress.note)
     from .engine import Engine
 
@@ -51,7 +62,15 @@ def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
     _set_variables(place.prefix, want.variables)
     _check_language(recipe, place.prefix)
     pinned = _pip(want, place, progress)
-    return _made(recipe, place, tuple(packages), want, virtual, pinned, {"download": room.download})
+    return _made(
+        recipe,
+        place,
+        want,
+        packages=packages,
+        virtual=virtual,
+        pinned=pinned,
+        download=room.download,
+    )
 
 
 def check_prefix(prefix: Path) -> None:
@@ -70,7 +89,9 @@ def check_prefix(prefix: Path) -> None:
     )
 
 
-def _packages(engine: Engine, want: wanted.Wanted, virtual: dict[str, str], place: Place, progress: Progress) -> list[Package]:
+def _packages(
+    engine: Engine, want: wanted.Wanted, virtual: dict[str, str], place: Place, progress: Progress
+) -> list[Package]:
     """The exact packages: from the lock, else from the solver; from earlier lists where there is no network."""
     if want.lock is not None:
         return _from_lock(engine, want.lock, progress)
@@ -80,8 +101,11 @@ def _packages(engine: Engine, want: wanted.Wanted, virtual: dict[str, str], plac
         return engine.solve(want.specs, virtual, offline=offline)
     except EngineError as error:
         if offline and "not in the cache" in error.text:
-            raise UserError("channel-unreachable", "this node cannot reach the channels, and these packages were not downloaded before",
-                            hint=way_out(place)) from error
+            raise UserError(
+                "channel-unreachable",
+                "this node cannot reach the channels, and these packages were not downloaded before",
+                hint=way_out(place),
+            ) from error
         unreachable = explain(error, want.settings, place, list).code == "channel-unreachable"
         if offline or not unreachable:
             raise
@@ -97,38 +121,65 @@ def _from_lock(engine: Engine, lock: locks.Lock, progress: Progress) -> list[Pac
     from .engine import platform
 
     here = platform()
-    foreign = {p.record.get("subdir") for p in lock.packages} | {b.url.rsplit("/", 2)[1] for b in lock.bare}
-    if strange := foreign - {here, "noarch", None}:
-        raise UserError("lock-for-another-platform", f"the lock is for {', '.join(sorted(strange))}, this node is {here}",
-                        hint="build from the recipe instead: `kernelwright create recipe`, without the lock")
+    foreign = {
+        url.rsplit("/", 2)[1]
+        for url in (*(p.url for p in lock.packages), *(b.url for b in lock.bare))
+    }
+    if strange := foreign - {here, "noarch"}:
+        raise UserError(
+            "lock-for-another-platform",
+            f"the lock is for {', '.join(sorted(strange))}, this node is {here}",
+            hint="build from the recipe instead: `kernelwright create recipe`, without the lock",
+        )
     if not lock.bare:
         return list(lock.packages)
     progress.phase("solve", "looking the listed packages up")
-    names = {match["name"] for b in lock.bare if (match := locks.ARCHIVE.fullmatch(b.url.rsplit("/", 1)[1]))}
+    names = {
+        match["name"]
+        for b in lock.bare
+        if (match := locks.ARCHIVE.fullmatch(b.url.rsplit("/", 1)[1]))
+    }
     known = {p.url: p for p in engine.query(sorted(names))}
     found = list(lock.packages)
     for entry in lock.bare:
         package = known.get(entry.url)
         if package is None:
-            raise UserError("conda-package-not-found", f"the channel does not have `{entry.url.rsplit('/', 1)[1]}` any more",
-                            context={"address": entry.url}, hint="leave that line out, or make the list anew")
+            raise UserError(
+                "conda-package-not-found",
+                f"the channel does not have `{entry.url.rsplit('/', 1)[1]}` any more",
+                context={"address": entry.url},
+                hint="leave that line out, or make the list anew",
+            )
         if entry.digest and package.record.get(entry.digest[0]) not in {entry.digest[1], None}:
-            raise UserError("hash-mismatch", f"`{package.folder}` in the channel is not the file that the list names",
-                            context={"address": entry.url}, hint="the channel was changed; make the list anew")
+            raise UserError(
+                "hash-mismatch",
+                f"`{package.folder}` in the channel is not the file that the list names",
+                context={"address": entry.url},
+                hint="the channel was changed; make the list anew",
+            )
         found.append(package)
     return found
 
 
-def _check_room(packages: list[Package], want: wanted.Wanted, place: Place, progress: Progress) -> space.Need:
+def _check_room(
+    packages: list[Package], want: wanted.Wanted, place: Place, progress: Progress
+) -> space.Need:
     need = space.estimate(packages, want.settings.cache, place.prefix)
-    words = space.check(need, {"cache": want.settings.cache, "environment": place.prefix}, place.environ)
+    words = space.check(
+        need, {"cache": want.settings.cache, "environment": place.prefix}, place.environ
+    )
     progress.note(f"{len(packages)} packages; {words}")
     limit = place.site.policy.max_size
     if limit and (most := _bytes(limit)) and need.total_bytes > most:
-        raise UserError("environment-too-large", f"the environment needs about {need.words()}, the site allows {limit}",
-                        hint="leave packages out, or ask the site")
+        raise UserError(
+            "environment-too-large",
+            f"the environment needs about {need.words()}, the site allows {limit}",
+            hint="leave packages out, or ask the site",
+        )
     if need.env_bytes and not space.same_device(want.settings.cache, place.prefix):
-        progress.note("package cache and environments lie on different file systems: files are copied, not linked")
+        progress.note(
+            "package cache and environments lie on different file systems: files are copied, not linked"
+        )
     return need
 
 
@@ -144,7 +195,11 @@ def _bytes(text: str) -> int | None:
 def _set_variables(prefix: Path, variables: tuple[tuple[str, str], ...]) -> None:
     """Where conda itself keeps `variables:`, so that `conda activate` of this folder sees them too."""
     if variables:
-        write_text(prefix / "conda-meta/state", json.dumps({"version": 1, "env_vars": dict(variables)}, indent=1), 0o644)
+        write_text(
+            prefix / "conda-meta/state",
+            json.dumps({"version": 1, "env_vars": dict(variables)}, indent=1),
+            0o644,
+        )
 
 
 def _check_language(recipe: Recipe, prefix: Path) -> None:
@@ -152,12 +207,20 @@ def _check_language(recipe: Recipe, prefix: Path) -> None:
         return
     if recipe.language == "python":
         if layout.interpreter(prefix) is None:
-            raise UserError("interpreter-not-found", f"the packages brought no Python to `{prefix}`", hint="ask for `python` too")
+            raise UserError(
+                "interpreter-not-found",
+                f"the packages brought no Python to `{prefix}`",
+                hint="ask for `python` too",
+            )
     elif layout.language_command(prefix, recipe.language) is None:
         known = sorted({str(s.get("language")) for s in layout.kernelspecs(prefix).values()})
         package = HINTS.get(recipe.language, "the kernel package of that language")
-        raise UserError("language-not-found", f"no package brings a kernel for the language `{recipe.language}`",
-                        context={"languages there": ", ".join(known) or "none"}, hint=f"add its kernel package to the list: {package}")
+        raise UserError(
+            "language-not-found",
+            f"no package brings a kernel for the language `{recipe.language}`",
+            context={"languages there": ", ".join(known) or "none"},
+            hint=f"add its kernel package to the list: {package}",
+        )
 
 
 def _pip(want: wanted.Wanted, place: Place, progress: Progress) -> tuple[str, ...]:
@@ -165,21 +228,37 @@ def _pip(want: wanted.Wanted, place: Place, progress: Progress) -> tuple[str, ..
     if not want.pip:
         return ()
     if python is None:
-        raise UserError("pip-part-failed", "there is a pip part, but no Python in the environment", hint="ask for `python` too")
+        raise UserError(
+            "pip-part-failed",
+            "there is a pip part, but no Python in the environment",
+            hint="ask for `python` too",
+        )
     if want.lock is not None:
         spec_lines = tuple(line for line in want.pip if line.startswith("-"))
-        return pip_part.replay([x for x in want.pip if not x.startswith("-")], spec_lines, python, place, progress)
+        return pip_part.replay(
+            [x for x in want.pip if not x.startswith("-")], spec_lines, python, place, progress
+        )
     return pip_part.install(want.pip, python, place, progress)
 
 
-def _made(recipe: Recipe, place: Place, packages: tuple[Package, ...], want: wanted.Wanted, virtual: dict[str, str],
-          pinned: tuple[str, ...], more: dict[str, Any]) -> Made:
+def _made(
+    recipe: Recipe,
+    place: Place,
+    want: wanted.Wanted,
+    *,
+    packages: list[Package],
+    virtual: dict[str, str],
+    pinned: tuple[str, ...],
+    download: int,
+) -> Made:
     from .engine import platform
 
-    text = locks.dump(packages, platform=platform(), specs=want.specs, virtual=virtual, pip=pinned)
+    text = locks.dump(
+        tuple(packages), platform=platform(), specs=want.specs, virtual=virtual, pip=pinned
+    )
     write_text(place.keep / LOCK, text)
     count = manifest.write(place.prefix, place.keep / manifest.NAME)
-    compile_in_background(place.prefix)
+    bytecode.compile_files(place.prefix, place.environ)
     python = layout.interpreter(place.prefix)
     return Made(
         kind="conda",
@@ -198,29 +277,8 @@ def _made(recipe: Recipe, place: Place, packages: tuple[Package, ...], want: wan
             "hooks": list(layout.conda_hooks(place.prefix)),
             "variables": layout.conda_variables(place.prefix),
             "conda": True,
-            **more,
+            "download": download,
         },
-    )
-
-
-def compile_in_background(prefix: Path) -> subprocess.Popen[bytes] | None:
-    """Compile Python's files behind everybody's back: the kernel may start before it ends.
-
-    The child has a session of its own, the lowest priority, and ends by itself; nobody waits for it.
-    """
-    python = layout.interpreter(prefix)
-    sites = [str(folder) for folder in layout.site_packages(prefix)]
-    if python is None or not sites:
-        return None
-    nice = ["nice", "-n", "19"] if shutil.which("nice") else []
-    return subprocess.Popen(
-        [*nice, str(python), "-I", "-m", "compileall", "-q", "-j", "1", *sites],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        cwd="/",
-        env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C.UTF-8"},
     )
 
 
@@ -237,5 +295,7 @@ def rebuild(recipe: Recipe, made: Made, place: Place, progress: Progress) -> Mad
         aside = place.prefix.with_name(f".{place.prefix.name}.purged-{os.getpid()}")
         os.rename(place.prefix, aside)
         shutil.rmtree(aside, ignore_errors=True)
-    exact = replace(recipe, environment=replace(spec, lock=str(place.keep / (made.lock or LOCK)), file=None))
+    exact = replace(
+        recipe, environment=replace(spec, lock=str(place.keep / (made.lock or LOCK)), file=None)
+    )
     return make(exact, place, progress)

@@ -37,7 +37,9 @@ class Condarc:
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
-def read(home: Path, environ: Mapping[str, str], note: Callable[[str], None] = lambda _: None) -> Condarc:
+def read(
+    home: Path, environ: Mapping[str, str], note: Callable[[str], None] = lambda _: None
+) -> Condarc:
     """The settings of every .condarc that conda would read for this user, the user's own first."""
     merged: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -59,7 +61,11 @@ def _places(home: Path, environ: Mapping[str, str]) -> list[Path]:
     config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "conda"
     found: list[Path] = []
     for folder in (Path("/etc/conda"), config, home / ".conda"):
-        found += [folder / ".condarc", folder / "condarc", *sorted((folder / "condarc.d").glob("*.y*ml"))]
+        found += [
+            folder / ".condarc",
+            folder / "condarc",
+            *sorted((folder / "condarc.d").glob("*.y*ml")),
+        ]
     found.append(home / ".condarc")
     if named := environ.get("CONDARC"):
         found.append(Path(named))
@@ -71,7 +77,9 @@ def _load(path: Path, environ: Mapping[str, str], note: Callable[[str], None]) -
 
     try:
         with open(path, "rb") as stream:
-            data = yaml.load(stream.read(LIMIT), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - the C form of SafeLoader
+            data = yaml.load(
+                stream.read(LIMIT), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+            )  # noqa: S506 - the C form of SafeLoader
     except (OSError, yaml.YAMLError, ValueError, RecursionError):
         note(f"`{path}` cannot be read and is left out")
         return {}
@@ -97,10 +105,18 @@ def _understand(data: dict[str, Any], sources: dict[str, str]) -> Condarc:
         alias=_text(data.get("channel_alias")),
         custom={k: str(v) for k, v in _mapping(data.get("custom_channels")).items()},
         multi={k: _texts(v) for k, v in _mapping(data.get("custom_multichannels")).items()},
-        priority={"strict": "strict", "flexible": "strict", "true": "strict", "disabled": "disabled", "false": "disabled"}.get(
-            str(data.get("channel_priority")).lower()
-        ),
-        proxies={k: str(v) for k, v in _mapping(data.get("proxy_servers")).items() if k in {"http", "https"}},
+        priority={
+            "strict": "strict",
+            "flexible": "strict",
+            "true": "strict",
+            "disabled": "disabled",
+            "false": "disabled",
+        }.get(str(data.get("channel_priority")).lower()),
+        proxies={
+            k: str(v)
+            for k, v in _mapping(data.get("proxy_servers")).items()
+            if k in {"http", "https"}
+        },
         verify_tls=str(verify).lower() not in {"false", "no", "0", "<false>"},
         ca_file=os.path.expanduser(verify) if isinstance(verify, str) and "/" in verify else None,
         timeout=_number(data.get("remote_read_timeout_secs")),
@@ -123,4 +139,8 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0 else None
+    return (
+        float(value)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+        else None
+    )

@@ -47,7 +47,7 @@ class Engine:
         self.settings = settings
         self._credentials: int | None = None
 
-    def __enter__(self) -> Engine:
+    def __enter__(self) -> Engine:  # noqa: PYI034 - nobody derives from it
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -57,17 +57,19 @@ class Engine:
 
     def virtual_packages(self, overrides: Mapping[str, str | None] = {}) -> dict[str, str]:
         """The virtual packages of this node (`__glibc`: "2.36"), with the site's own on top."""
-        found = {}
+        found: dict[str, str] = {}
         for package in rattler.VirtualPackage.detect(rattler.VirtualPackageOverrides.from_env()):
             name, version, build = str(package.into_generic()).split("=")
             found[name] = version if build == "0" else f"{version}={build}"
-        for name, version in overrides.items():
+        for name, wanted in overrides.items():
             found.pop(name, None)
-            if version not in {None, ""}:
-                found[name] = str(version)
+            if wanted:
+                found[name] = str(wanted)
         return found
 
-    def solve(self, specs: Sequence[str], virtual: Mapping[str, str], *, offline: bool = False) -> list[Package]:
+    def solve(
+        self, specs: Sequence[str], virtual: Mapping[str, str], *, offline: bool = False
+    ) -> list[Package]:
         """The packages that `specs` need; `offline` uses only what an earlier call has fetched."""
 
         async def work() -> list[Package]:
@@ -101,7 +103,8 @@ class Engine:
 
         async def work() -> list[str]:
             found = await self._gateway().names(
-                [rattler.Channel(url) for url in self.settings.channels], [rattler.Subdir.current(), "noarch"]
+                [rattler.Channel(url) for url in self.settings.channels],
+                [rattler.Subdir.current(), "noarch"],
             )
             return [name.source for name in found]
 
@@ -109,12 +112,18 @@ class Engine:
             return self._attempt("solve", work, attempts=1)
         return []
 
-    def install(self, packages: Sequence[Package], prefix: Path, specs: Sequence[str], progress: Progress) -> None:
+    def install(
+        self, packages: Sequence[Package], prefix: Path, specs: Sequence[str], progress: Progress
+    ) -> None:
         """Download what the cache lacks and link everything into `prefix`; completes a half-made one."""
-        missing = [p for p in packages if not (self.settings.cache / "pkgs" / p.folder / "info").is_dir()]
+        missing = [
+            p for p in packages if not (self.settings.cache / "pkgs" / p.folder / "info").is_dir()
+        ]
 
         async def work() -> None:
-            reporter = Reporter(progress, total=sum(p.size for p in missing), packages=len(packages))
+            reporter = Reporter(
+                progress, total=sum(p.size for p in missing), packages=len(packages)
+            )
             await _watched(
                 rattler.install(
                     [_record(package) for package in packages],
@@ -131,16 +140,20 @@ class Engine:
 
         self._attempt("install", work)
 
-    def _attempt(self, step: str, work: Callable[[], Coroutine[Any, Any, T]], attempts: int = 3) -> T:
+    def _attempt(
+        self, step: str, work: Callable[[], Coroutine[Any, Any, T]], attempts: int = 3
+    ) -> T:
         """Run `work` to its end, again after a pause when its failure may have passed."""
         for pause in (*PAUSES[: attempts - 1], None):
             try:
                 with _trusting(self.settings.ca_file), warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # rattler's GatewayWarning is for its own developers
+                    warnings.simplefilter(
+                        "ignore"
+                    )  # rattler's GatewayWarning is for its own developers
                     return asyncio.run(work())
             except (KeyboardInterrupt, SystemExit):
                 raise
-            except BaseException as error:
+            except BaseException as error:  # a Rust panic is no Exception
                 panic = not isinstance(error, Exception)
                 text = self._redact(str(error) or type(error).__name__)
                 if pause is None or panic or not PASSING.search(text):
@@ -159,12 +172,16 @@ class Engine:
         return rattler.Gateway(
             cache_dir=self.settings.cache / "repodata",
             client=self._client(timeout=self.settings.timeout),
-            default_config=SourceConfig(cache_action="force-cache-only" if offline else "cache-or-fetch"),
+            default_config=SourceConfig(
+                cache_action="force-cache-only" if offline else "cache-or-fetch"
+            ),
         )
 
     def _client(self, *, timeout: int | None) -> Any:
         config = rattler.Config.from_toml(self._toml())
-        return rattler.Client.from_config(config, max_retries=self.settings.retries, timeout=timeout)
+        return rattler.Client.from_config(
+            config, max_retries=self.settings.retries, timeout=timeout
+        )
 
     def _toml(self) -> str:
         """rattler's own configuration, of which it reads no file of the user's by itself."""
@@ -174,13 +191,14 @@ class Engine:
             lines.append(f"authentication-override-file = {json.dumps(auth)}")
         if settings.mirrors:
             lines.append("[mirrors]")
-            lines += [f"{json.dumps(k)} = {json.dumps(list(v))}" for k, v in settings.mirrors.items()]
+            lines += [
+                f"{json.dumps(k)} = {json.dumps(list(v))}" for k, v in settings.mirrors.items()
+            ]
         if settings.proxies:
             lines.append("[proxy-config]")
-            names = {"http": "http", "https": "https"}
-            lines += [f"{key} = {json.dumps(settings.proxies[name])}" for key, name in names.items() if name in settings.proxies]
-            if hosts := settings.proxies.get("no"):
-                lines.append(f"non-proxy-hosts = {json.dumps(hosts.split(','))}")
+            lines += [
+                f"{kind} = {json.dumps(address)}" for kind, address in settings.proxies.items()
+            ]
         return "\n".join(lines) + "\n"
 
     def _auth_path(self) -> str | None:
@@ -190,7 +208,10 @@ class Engine:
         if self._credentials is None:
             merged = dict(self.settings.credentials)
             if self.settings.auth_file:
-                with contextlib.suppress(OSError, ValueError), open(self.settings.auth_file, "rb") as stream:
+                with (
+                    contextlib.suppress(OSError, ValueError),
+                    open(self.settings.auth_file, "rb") as stream,
+                ):
                     merged = json.load(stream) | merged
             self._credentials = os.memfd_create("credentials")
             os.write(self._credentials, json.dumps(merged).encode())
@@ -229,27 +250,9 @@ def check_spec(spec: str) -> str | None:
         rattler.MatchSpec(spec)
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - a Rust panic is no Exception
         return str(error).splitlines()[0] if str(error) else "it cannot be read"
     return None
-
-
-def spec_name(spec: str) -> str:
-    """The package that a sound match spec asks for."""
-    return str(rattler.MatchSpec(spec).name.source) if hasattr(rattler.MatchSpec(spec).name, "source") else str(rattler.MatchSpec(spec)).split()[0]
-
-
-def archive_record(path: Path, url: str, digest: tuple[str, str] | None) -> Package:
-    """The record of an archive that lies on disk, for locks that only name addresses."""
-
-    async def work() -> Any:
-        return await rattler.RepoDataRecord.from_package_archive(path)
-
-    record = json.loads(asyncio.run(work()).to_json())
-    record |= {"url": url, "channel": url.rsplit("/", 2)[0] + "/", "fn": url.rsplit("/", 1)[1]}
-    if digest:
-        record[digest[0]] = digest[1]
-    return Package(record)
 
 
 def platform() -> str:
@@ -279,7 +282,9 @@ def _public(record: dict[str, Any]) -> dict[str, Any]:
 
 def _virtual(name: str, value: str) -> Any:
     version, _, build = value.partition("=")
-    return rattler.GenericVirtualPackage(rattler.PackageName(name), rattler.Version(version), BuildString(build or "0"))
+    return rattler.GenericVirtualPackage(
+        rattler.PackageName(name), rattler.Version(version), BuildString(build or "0")
+    )
 
 
 def _priority(name: str) -> Any:
@@ -288,5 +293,10 @@ def _priority(name: str) -> Any:
 
 
 def _secrets(credentials: Mapping[str, Any]) -> list[str]:
-    return [str(value) for entry in credentials.values() for kind in entry.values()
-            for value in (kind.values() if isinstance(kind, dict) else [kind]) if len(str(value)) > 3]
+    return [
+        str(value)
+        for entry in credentials.values()
+        for kind in entry.values()
+        for value in (kind.values() if isinstance(kind, dict) else [kind])
+        if len(str(value)) > 3
+    ]

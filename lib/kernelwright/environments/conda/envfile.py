@@ -42,12 +42,19 @@ def read(data: bytes, *, source: str, alone: bool = False) -> EnvironmentFile:
     Raises UserError `environment-file-refused` (another kind of file) or `environment-file-invalid`.
     """
     if len(data) > LIMIT:
-        raise UserError("environment-file-refused", f"`{source}` has more than {LIMIT >> 20} MB and is no environment file")
+        raise UserError(
+            "environment-file-refused",
+            f"`{source}` has more than {LIMIT >> 20} MB and is no environment file",
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise UserError("environment-file-invalid", f"line {line} of `{source}` is not UTF-8 text", hint="save the file as UTF-8") from None
+        raise UserError(
+            "environment-file-invalid",
+            f"line {line} of `{source}` is not UTF-8 text",
+            hint="save the file as UTF-8",
+        ) from None
     foreign.refuse_by_text(text, source)
     return _Reader(source, text, alone=alone).read()
 
@@ -66,14 +73,18 @@ class _Reader:
         top = self._compose()
         foreign.refuse_by_keys({k.value for k, _ in top}, self.source)
         found = {key.value: value for key, value in self._unique(top)}
-        self.notes += [f"line {n}: `{pkg}` is asked for: to YAML the selector `# [{what}]` is only a comment"
-                       for n, pkg, what in self._selectors()]
+        self.notes += [
+            f"line {n}: `{pkg}` is asked for: to YAML the selector `# [{what}]` is only a comment"
+            for n, pkg, what in self._selectors()
+        ]
         dependencies, pip = self._dependencies(found.get("dependencies"))
         channels = self._channels(found.get("channels"))
         self._say_ignored(found)
         name = found.get("name")
         return EnvironmentFile(
-            name=name.value if name is not None and self._is_text(name) and name.value.strip() else None,
+            name=name.value
+            if name is not None and self._is_text(name) and name.value.strip()
+            else None,
             channels=channels,
             dependencies=tuple(dependencies),
             pip=tuple(pip),
@@ -93,7 +104,11 @@ class _Reader:
             rows = self.text.splitlines()
             if "\t" in "".join(rows[line - 1 : line + 1]):
                 self._fail(line, "holds a tab, which YAML does not take", "replace it by spaces")
-            self._fail(line, f"is not YAML: {getattr(error, 'problem', None) or error}", "look at the indentation of that line and the one above")
+            self._fail(
+                line,
+                f"is not YAML: {getattr(error, 'problem', None) or error}",
+                "look at the indentation of that line and the one above",
+            )
         except RecursionError:
             self._fail(1, "is nested too deeply", "write a plain environment.yml")
         if not isinstance(node, yaml.MappingNode):
@@ -106,7 +121,9 @@ class _Reader:
         for key, value in pairs:
             text = str(key.value)
             if text in last:
-                self.notes.append(f"line {_line(key)}: `{text}` is there twice; the last one counts")
+                self.notes.append(
+                    f"line {_line(key)}: `{text}` is there twice; the last one counts"
+                )
             last[text] = (key, value)
         yield from last.values()
 
@@ -119,7 +136,11 @@ class _Reader:
         items = self._items(node, "channels")
         for item in items:
             if not self._is_text(item):
-                self._fail(_line(item), "is not the name or address of a channel", "write one channel a line: `- conda-forge`")
+                self._fail(
+                    _line(item),
+                    "is not the name or address of a channel",
+                    "write one channel a line: `- conda-forge`",
+                )
         return tuple(item.value.strip() for item in items if item.value.strip())
 
     def _items(self, node: Any, key: str) -> list[Any]:
@@ -128,7 +149,9 @@ class _Reader:
         if self._is_text(node):
             return [node]
         if not isinstance(node.value, list) or node.id != "sequence":
-            self._fail(_line(node), f"`{key}` must be a list", "write one entry a line, each after `- `")
+            self._fail(
+                _line(node), f"`{key}` must be a list", "write one entry a line, each after `- `"
+            )
         self.seen += len(node.value)
         if self.seen > NODES:
             self._fail(_line(node), "asks for too many packages", "write a plain list")
@@ -143,15 +166,25 @@ class _Reader:
             elif item.id == "mapping":
                 pip += self._pip_map(item)
             else:
-                self._fail(_line(item), "is a list inside the list of packages", "write one package a line")
+                self._fail(
+                    _line(item), "is a list inside the list of packages", "write one package a line"
+                )
         return specs, pip
 
     def _spec(self, item: Any) -> list[str]:
         text = item.value.strip()
         if NUMBER.fullmatch(text):
-            self._fail(_line(item), f"asks for the number {text}", "write the package's name too, for example `python=3.10`")
+            self._fail(
+                _line(item),
+                f"asks for the number {text}",
+                "write the package's name too, for example `python=3.10`",
+            )
         if text.startswith("-"):
-            self._fail(_line(item), f"holds the option `{text[:60]}`", "options of pip stand below `- pip:`")
+            self._fail(
+                _line(item),
+                f"holds the option `{text[:60]}`",
+                "options of pip stand below `- pip:`",
+            )
         if not text or text in {"~", "null"}:
             self.notes.append(f"line {_line(item)}: an empty entry is left out")
             return []
@@ -161,33 +194,59 @@ class _Reader:
         lines: list[str] = []
         for key, value in self._unique(item.value):
             if key.value == "prefix":
-                self._fail(_line(key), "holds `prefix:` below `pip:`", "remove that line: it names a folder of the machine where the file was written")
+                self._fail(
+                    _line(key),
+                    "holds `prefix:` below `pip:`",
+                    "remove that line: it names a folder of the machine where the file was written",
+                )
             if str(key.value).startswith("sel("):
-                self._fail(_line(key), f"holds `{key.value}:`, a condition of another tool", f"write the packages for {foreign.HERE} as plain entries")
+                self._fail(
+                    _line(key),
+                    f"holds `{key.value}:`, a condition of another tool",
+                    f"write the packages for {foreign.HERE} as plain entries",
+                )
             if key.value != "pip":
                 said = f"={value.value}" if self._is_text(value) else ""
-                self._fail(_line(key), f"holds `{key.value}:` in the list of packages", f"write `- {key.value}{said}` for a package; only `pip:` may stand there")
+                self._fail(
+                    _line(key),
+                    f"holds `{key.value}:` in the list of packages",
+                    f"write `- {key.value}{said}` for a package; only `pip:` may stand there",
+                )
             for line in self._items(value, "pip"):
                 if not self._is_text(line):
                     self._fail(_line(line), "is not a requirement", "write one requirement a line")
-                lines += check_pip(line.value.strip(), source=self.source, line=_line(line), alone=self.alone)
+                lines += check_pip(
+                    line.value.strip(), source=self.source, line=_line(line), alone=self.alone
+                )
         return lines
 
     def _variables(self, node: Any) -> Iterator[tuple[str, str]]:
         if node is None or (self._is_text(node) and node.value in {"", "~", "null"}):
             return
         if node.id != "mapping":
-            self._fail(_line(node), "`variables` must be a mapping", "write `NAME: value`, one a line")
+            self._fail(
+                _line(node), "`variables` must be a mapping", "write `NAME: value`, one a line"
+            )
         for key, value in self._unique(node.value):
-            if not self._is_text(value) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(key.value)):
-                self._fail(_line(key), f"sets `{str(key.value)[:60]}`, which is no variable with a text", "write `NAME: value`")
+            if not self._is_text(value) or not re.fullmatch(
+                r"[A-Za-z_][A-Za-z0-9_]*", str(key.value)
+            ):
+                self._fail(
+                    _line(key),
+                    f"sets `{str(key.value)[:60]}`, which is no variable with a text",
+                    "write `NAME: value`",
+                )
             yield key.value, "" if value.value == "null" and not value.style else value.value
 
     def _say_ignored(self, found: dict[str, Any]) -> None:
         if "prefix" in found:
-            self.notes.append("`prefix:` is ignored: the environment lies where kernelwright keeps it")
+            self.notes.append(
+                "`prefix:` is ignored: the environment lies where kernelwright keeps it"
+            )
         if "platforms" in found:
-            self.notes.append(f"`platforms:` is ignored: the environment is made for {foreign.HERE}")
+            self.notes.append(
+                f"`platforms:` is ignored: the environment is made for {foreign.HERE}"
+            )
         for key in found.keys() - KNOWN:
             self.notes.append(f"`{key[:60]}:` is not a key of environment files and is ignored")
 
@@ -196,7 +255,9 @@ class _Reader:
         return bool(node.id == "scalar")
 
     def _fail(self, line: int, what: str, hint: str) -> NoReturn:
-        raise UserError("environment-file-invalid", f"line {line} of `{self.source}` {what}", hint=hint)
+        raise UserError(
+            "environment-file-invalid", f"line {line} of `{self.source}` {what}", hint=hint
+        )
 
 
 def _line(node: Any) -> int:

@@ -24,7 +24,9 @@ UNREACHABLE = re.compile(
 )
 
 
-def explain(error: EngineError, found: Settings, place: Place, names: Callable[[], list[str]]) -> UserError:
+def explain(
+    error: EngineError, found: Settings, place: Place, names: Callable[[], list[str]]
+) -> UserError:
     """The UserError that an engine's failure stands for; `names` lists the channels' packages if asked."""
     text = error.text
     context = {"channels": ", ".join(visible(c) for c in found.channels)}
@@ -32,47 +34,89 @@ def explain(error: EngineError, found: Settings, place: Place, names: Callable[[
     if where:
         context["address"] = where
     if error.panic:
-        return UserError("conda-engine-failed", f"the conda engine broke down: {_first(text)}", context=context,
-                         hint="try again; if it stays, send the output of `kernelwright report`")
+        return UserError(
+            "conda-engine-failed",
+            f"the conda engine broke down: {_first(text)}",
+            context=context,
+            hint="try again; if it stays, send the output of `kernelwright report`",
+        )
     if (full := _storage(text, found)) is not None:
         return full
     if "Cannot solve" in text:
         return _unsolvable(text, context, names)
     if "hash mismatch" in text:
-        return UserError("hash-mismatch", f"a package is not the file that the channel names: {_package(text)}", context=context,
-                         hint="the channel or a mirror between gives wrong files; try again later, or tell the site")
+        return UserError(
+            "hash-mismatch",
+            f"a package is not the file that the channel names: {_package(text)}",
+            context=context,
+            hint="the channel or a mirror between gives wrong files; try again later, or tell the site",
+        )
     if UNREACHABLE.search(text):
-        return UserError("channel-unreachable", f"this node cannot reach {where or 'the channel'}", context=context | {"reason": _last(text)},
-                         hint=way_out(place))
+        return UserError(
+            "channel-unreachable",
+            f"this node cannot reach {where or 'the channel'}",
+            context=context | {"reason": _last(text)},
+            hint=way_out(place),
+        )
     if "could not find subdir" in text or "404" in text:
-        return UserError("channel-not-found", f"there is no such channel or package: {where or context['channels']}", context=context,
-                         hint="check the channel's name and address")
+        return UserError(
+            "channel-not-found",
+            f"there is no such channel or package: {where or context['channels']}",
+            context=context,
+            hint="check the channel's name and address",
+        )
     if re.search(r"\b(401|403|407)\b", text):
-        return UserError("channel-denied", f"{where or 'the channel'} refuses access", context=context,
-                         hint="a token or password is needed: `https://host/t/${TOKEN}/channel`, or ~/.rattler/credentials.json")
-    if re.search(r"status server error|end of file|error decoding|corruption|missing field|unpack", text, re.IGNORECASE):
-        return UserError("channel-broken", f"{where or 'the channel'} gives damaged or no answers ({_last(text)})", context=context,
-                         hint="it was tried several times; try again later, what was downloaded is kept")
-    return UserError("conda-install-failed", _first(text), context=context | {"evidence": text[-1500:]})
+        return UserError(
+            "channel-denied",
+            f"{where or 'the channel'} refuses access",
+            context=context,
+            hint="a token or password is needed: `https://host/t/${TOKEN}/channel`, or ~/.rattler/credentials.json",
+        )
+    if re.search(
+        r"status server error|end of file|error decoding|corruption|missing field|unpack",
+        text,
+        re.IGNORECASE,
+    ):
+        return UserError(
+            "channel-broken",
+            f"{where or 'the channel'} gives damaged or no answers ({_last(text)})",
+            context=context,
+            hint="it was tried several times; try again later, what was downloaded is kept",
+        )
+    return UserError(
+        "conda-install-failed", _first(text), context=context | {"evidence": text[-1500:]}
+    )
 
 
 def _storage(text: str, found: Settings) -> UserError | None:
     place = re.search(r"`(/[^`]+)`| (/\S+)", text)
     where = (place[1] or place[2]) if place else str(found.cache)
     if "os error 28" in text or "No space left" in text:
-        return UserError("disk-full", f"the disk is full: `{where}` cannot be written",
-                         hint="free some space, or see what kernelwright uses with `kernelwright storage`")
+        return UserError(
+            "disk-full",
+            f"the disk is full: `{where}` cannot be written",
+            hint="free some space, or see what kernelwright uses with `kernelwright storage`",
+        )
     if "os error 122" in text or "quota exceeded" in text.lower():
-        return UserError("quota-exceeded", f"your quota is used up: `{where}` cannot be written",
-                         hint="remove files, or see what kernelwright uses with `kernelwright storage`")
+        return UserError(
+            "quota-exceeded",
+            f"your quota is used up: `{where}` cannot be written",
+            hint="remove files, or see what kernelwright uses with `kernelwright storage`",
+        )
     if "os error 13" in text or "os error 30" in text:
-        return UserError("not-writable", f"`{where}` cannot be written", hint="look at the owner and the permissions of that folder with `ls -ld`")
+        return UserError(
+            "not-writable",
+            f"`{where}` cannot be written",
+            hint="look at the owner and the permissions of that folder with `ls -ld`",
+        )
     return None
 
 
 def _unsolvable(text: str, context: dict[str, str], names: Callable[[], list[str]]) -> UserError:
     body = text.split("because of:", 1)[1].strip()
-    if missing := re.match(r"No candidates were found for ([^\s,]+)(?: (.+?))?\.?$", body.splitlines()[0]):
+    if missing := re.match(
+        r"No candidates were found for ([^\s,]+)(?: (.+?))?\.?$", body.splitlines()[0]
+    ):
         return _no_candidates(missing[1], missing[2] or "*", context, names)
     shown = shorten(body)
     roots = [m[1] for m in re.finditer(r"^[├└]─ (\S+ \S+)", body, re.MULTILINE)]
@@ -82,28 +126,61 @@ def _unsolvable(text: str, context: dict[str, str], names: Callable[[], list[str
         hint = f"the build pins (such as `{pins[0]}`) come from another platform: use `conda env export --from-history`"
     else:
         names_only = [r.split()[0] for r in roots]
-        hint = "relax or leave out one of these: " + ", ".join(f"`{n}`" for n in dict.fromkeys(names_only)) if names_only else "relax one of the versions"
-    return UserError("conda-unsolvable", "these packages cannot be installed together", context=context | {"reason": shown}, hint=hint)
+        hint = (
+            "relax or leave out one of these: "
+            + ", ".join(f"`{n}`" for n in dict.fromkeys(names_only))
+            if names_only
+            else "relax one of the versions"
+        )
+    return UserError(
+        "conda-unsolvable",
+        "these packages cannot be installed together",
+        context=context | {"reason": shown},
+        hint=hint,
+    )
 
 
-def _no_candidates(name: str, version: str, context: dict[str, str], names: Callable[[], list[str]]) -> UserError:
+def _no_candidates(
+    name: str, version: str, context: dict[str, str], names: Callable[[], list[str]]
+) -> UserError:
     bare = name.rsplit("::", 1)[-1]
     known = names()
     if version not in {"*", ""} and (not known or bare in known):
         hint = "ask for another version, or leave the version out"
         if re.search(r"\s\S*_\d+$|=\w+_\d+$", version):
             hint = "the build may come from another platform: leave the build out, or use `conda env export --from-history`"
-        return UserError("conda-version-not-found", f"the channels have `{bare}`, but no version `{version}`", context=context, hint=hint)
+        return UserError(
+            "conda-version-not-found",
+            f"the channels have `{bare}`, but no version `{version}`",
+            context=context,
+            hint=hint,
+        )
     near = difflib.get_close_matches(bare, known, n=3, cutoff=0.6)
-    hint = f"did you mean {', '.join(f'`{n}`' for n in near)}?" if near else "add the channel that has it (--channel), or take it from pip (`pip:` section)"
-    return UserError("conda-package-not-found", f"no channel has a package `{bare}`", context=context, hint=hint)
+    hint = (
+        f"did you mean {', '.join(f'`{n}`' for n in near)}?"
+        if near
+        else "add the channel that has it (--channel), or take it from pip (`pip:` section)"
+    )
+    return UserError(
+        "conda-package-not-found", f"no channel has a package `{bare}`", context=context, hint=hint
+    )
 
 
 def shorten(body: str) -> str:
     """The conflict without the lines that every explanation has: roots and leaves come first."""
-    lines = [re.sub(r", which can(?:not)? be installed .*$", "", line.rstrip()) for line in body.splitlines()]
-    lines = [re.sub(r" can(?:not)? be installed (?:with any of|because there are no viable).*$", "", line) for line in lines]
-    kept = [line for line in lines if line.strip() and not line.startswith("The following packages")]
+    lines = [
+        re.sub(r", which can(?:not)? be installed .*$", "", line.rstrip())
+        for line in body.splitlines()
+    ]
+    lines = [
+        re.sub(
+            r" can(?:not)? be installed (?:with any of|because there are no viable).*$", "", line
+        )
+        for line in lines
+    ]
+    kept = [
+        line for line in lines if line.strip() and not line.startswith("The following packages")
+    ]
     if len(kept) > LINES:
         kept = [*kept[: LINES - 3], f"... {len(kept) - LINES + 1} lines more ...", *kept[-2:]]
     return "\n".join(kept)
@@ -114,7 +191,9 @@ def way_out(place: Place) -> str:
     site = place.site
     ways = []
     if site.build.partition:
-        ways.append(f"tick `Make it, do not start a notebook` in the form: it then runs in the partition {site.build.partition}")
+        ways.append(
+            f"tick `Make it, do not start a notebook` in the form: it then runs in the partition {site.build.partition}"
+        )
     if site.command:
         ways.append(f"make it with `{site.command} create` in a shell on a node that has network")
     if not ways:

@@ -47,7 +47,14 @@ class Lock:
     specs: tuple[str, ...] = ()
 
 
-def dump(packages: tuple[Package, ...], *, platform: str, specs: tuple[str, ...], virtual: Mapping[str, str], pip: tuple[str, ...]) -> str:
+def dump(
+    packages: tuple[Package, ...],
+    *,
+    platform: str,
+    specs: tuple[str, ...],
+    virtual: Mapping[str, str],
+    pip: tuple[str, ...],
+) -> str:
     """The text of a lock; addresses hold no secrets already."""
     lines = [
         "# An exact list of packages, to be used with `kernelwright import` or `conda create --file`.",
@@ -58,7 +65,11 @@ def dump(packages: tuple[Package, ...], *, platform: str, specs: tuple[str, ...]
         "@EXPLICIT",
     ]
     for package in sorted(packages, key=lambda p: p.name):
-        rest = {k: v for k, v in package.record.items() if k not in LEFT_OUT and v not in (None, [], {}, "")}
+        rest = {
+            k: v
+            for k, v in package.record.items()
+            if k not in LEFT_OUT and v not in (None, [], {}, "")
+        }
         lines.append(f"# {json.dumps(rest, sort_keys=True)}")
         lines.append(package.url + _fragment(package.record))
     lines += [f"# pip: {line}" for line in pip]
@@ -103,8 +114,14 @@ def load(text: str, *, source: str) -> Lock:
             record = None
     if not packages and not bare:
         raise _invalid(source, None, "names no package")
-    return Lock(tuple(packages), tuple(bare), tuple(pip), head.get("platform"),
-                tuple(head.get("virtual") or ()), tuple(head.get("specs") or ()))
+    return Lock(
+        tuple(packages),
+        tuple(bare),
+        tuple(pip),
+        head.get("platform"),
+        tuple(head.get("virtual") or ()),
+        tuple(head.get("specs") or ()),
+    )
 
 
 def _json(text: str, source: str, number: int) -> Any:
@@ -117,7 +134,9 @@ def _json(text: str, source: str, number: int) -> Any:
 def _entry(line: str, source: str, number: int) -> Locked:
     url, _, fragment = line.partition("#")
     parts = urllib.parse.urlsplit(url.strip())
-    if parts.scheme not in {"http", "https", "file"} or not ARCHIVE.fullmatch(url.rsplit("/", 1)[-1]):
+    if parts.scheme not in {"http", "https", "file"} or not ARCHIVE.fullmatch(
+        url.rsplit("/", 1)[-1]
+    ):
         raise _invalid(source, number, f"is not the address of a package: `{visible(line)[:200]}`")
     kind, _, digest = fragment.strip().rpartition(":")
     if not digest:
@@ -141,4 +160,8 @@ def _package(found: Locked, rest: dict[str, Any]) -> Package:
 
 def _invalid(source: str, number: int | None, what: str) -> UserError:
     place = f"line {number} of `{source}`" if number else f"`{source}`"
-    return UserError("invalid-lock", f"{place} {what}", hint="export the kernel again, or make a new list with `conda list --explicit --sha256`")
+    return UserError(
+        "invalid-lock",
+        f"{place} {what}",
+        hint="export the kernel again, or make a new list with `conda list --explicit --sha256`",
+    )

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import zlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 NAME = "files.list.z"
 SAMPLE = 48  # files that a quick look asks for
@@ -29,7 +29,9 @@ def write(prefix: Path, target: Path) -> int:
 def _walk(prefix: Path) -> Iterator[str]:
     root = str(prefix)
     for folder, folders, names in os.walk(root):
-        folders[:] = [f for f in folders if f != "__pycache__" and not os.path.islink(os.path.join(folder, f))]
+        folders[:] = [
+            f for f in folders if f != "__pycache__" and not os.path.islink(os.path.join(folder, f))
+        ]
         base = folder[len(root) + 1 :]
         for name in names:
             yield os.path.join(base, name)

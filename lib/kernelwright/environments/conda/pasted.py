@@ -34,13 +34,18 @@ def read(text: str) -> Pasted:
     found = Pasted()
     joined = re.sub(r"\\\r?\n", " ", text)
     for number, line in enumerate(joined.splitlines(), 1):
-        for command in re.split(r"&&|;(?!\s*(?:python_version|sys_platform|platform_|os_name|extra|implementation))", line):
+        for command in re.split(
+            r"&&|;(?!\s*(?:python_version|sys_platform|platform_|os_name|extra|implementation))",
+            line,
+        ):
             _line(command.strip(), number, found)
     return found
 
 
 def _line(line: str, number: int, found: Pasted) -> None:
-    line = re.sub(r"^(?:[$>%!]\s*|\([\w.-]+\)\s*\$\s*|-\s+)", "", re.sub(r"(^|\s)#.*$", "", line)).strip()
+    line = re.sub(
+        r"^(?:[$>%!]\s*|\([\w.-]+\)\s*\$\s*|-\s+)", "", re.sub(r"(^|\s)#.*$", "", line)
+    ).strip()
     if not line:
         return
     words = _words(line, number)
@@ -48,7 +53,9 @@ def _line(line: str, number: int, found: Pasted) -> None:
         words.pop(0)
     if not words:
         return
-    if words[0] not in PROGRAMS or (len(words) > 1 and words[0] == "python" and words[1][:1] in "=<>~!"):
+    if words[0] not in PROGRAMS or (
+        len(words) > 1 and words[0] == "python" and words[1][:1] in "=<>~!"
+    ):
         found.conda += _plain(line)
         return
     if len(words) == 1:  # `python` or `pip` as a package that is wanted
@@ -73,11 +80,19 @@ def _command(words: list[str], number: int, line: str, found: Pasted) -> None:
         if word in IGNORED:
             continue
         if name in {"-c", "--channel"}:
-            found.channels += [c for c in (joined or _value(rest, number, line)).split(",") if c not in found.channels]
+            found.channels += [
+                c
+                for c in (joined or _value(rest, number, line)).split(",")
+                if c not in found.channels
+            ]
         elif name in WITH_VALUE:
-            joined or _value(rest, number, line)  # a name or folder of another environment: ours has its own
+            joined or _value(
+                rest, number, line
+            )  # a name or folder of another environment: ours has its own
         elif word.startswith("-"):
-            raise _not_understood(number, line, f"leave out `{word[:40]}`; a file is given in the field for files")
+            raise _not_understood(
+                number, line, f"leave out `{word[:40]}`; a file is given in the field for files"
+            )
         else:
             (found.pip if pip else found.conda).append(word)
 
@@ -97,11 +112,21 @@ def _words(line: str, number: int) -> list[str]:
 
 def _plain(line: str) -> list[str]:
     """A line without a command: names with commas or blanks between, or one spec with its constraint."""
-    parts = [p.strip().strip("'\"") for p in re.split(r",\s+|,$|(?<=[A-Za-z0-9\]*]),(?=[A-Za-z])", line) if p.strip()]
+    parts = [
+        p.strip().strip("'\"")
+        for p in re.split(r",\s+|,$|(?<=[A-Za-z0-9\]*]),(?=[A-Za-z])", line)
+        if p.strip()
+    ]
     specs: list[str] = []
     for part in parts:
         words = part.split()
-        if len(words) > 1 and not re.match(r"[=<>~!\d*]", words[1]) and not re.match(r".*[=<>~!]$", words[0]) and "@" not in words and ";" not in part:
+        if (
+            len(words) > 1
+            and not re.match(r"[=<>~!\d*]", words[1])
+            and not re.match(r".*[=<>~!]$", words[0])
+            and "@" not in words
+            and ";" not in part
+        ):
             specs += words
         else:
             specs.append(part)
@@ -109,4 +134,6 @@ def _plain(line: str) -> list[str]:
 
 
 def _not_understood(number: int, line: str, hint: str) -> UserError:
-    return UserError("packages-not-understood", f"line {number} is not understood: `{line[:120]}`", hint=hint)
+    return UserError(
+        "packages-not-understood", f"line {number} is not understood: `{line[:120]}`", hint=hint
+    )

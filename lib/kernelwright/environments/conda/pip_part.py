@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 CHANGE = re.compile(r"^\s*([+-]) ([A-Za-z0-9._-]+)(==\S+| @ \S+)", re.MULTILINE)
 
 
-def install(lines: Sequence[str], python: Path, place: Place, progress: Progress) -> tuple[str, ...]:
+def install(
+    lines: Sequence[str], python: Path, place: Place, progress: Progress
+) -> tuple[str, ...]:
     """Install the pip lines of a recipe and return the lines of their lock.
 
     uv first says what it would add to what conda has installed; only that is locked. Raises
@@ -37,19 +39,39 @@ def install(lines: Sequence[str], python: Path, place: Place, progress: Progress
         pins = [f"{name}{rest}" for sign, name, rest in CHANGE.findall(plan.stderr) if sign == "+"]
         for sign, name, rest in CHANGE.findall(plan.stderr):
             if sign == "-":
-                progress.note(f"pip replaces {name}{rest.replace('==', ' ')}, which conda has installed")
+                progress.note(
+                    f"pip replaces {name}{rest.replace('==', ' ')}, which conda has installed"
+                )
         if not pins:
             return ()
         pinned, locked = place.keep / "pip.pins", place.keep / "pip.lock"
         write_text(pinned, "\n".join([*options, *pins]) + "\n")
-        tool.run("pip", "compile", "--quiet", "--no-deps", "--generate-hashes", "--no-annotate", "--no-header", "--no-strip-extras",
-                 *base, "-o", str(locked), str(pinned))
+        tool.run(
+            "pip",
+            "compile",
+            "--quiet",
+            "--no-deps",
+            "--generate-hashes",
+            "--no-annotate",
+            "--no-header",
+            "--no-strip-extras",
+            *base,
+            "-o",
+            str(locked),
+            str(pinned),
+        )
         text = re.sub(r"\s*\\\n\s*", " ", locked.read_text())
-        lock = tuple(line.strip() for line in text.splitlines() if line.strip() and not line.startswith(("#", "-")))
+        lock = tuple(
+            line.strip()
+            for line in text.splitlines()
+            if line.strip() and not line.startswith(("#", "-"))
+        )
     return _place(lock, options, python, place, progress)
 
 
-def replay(lock: Sequence[str], lines: Sequence[str], python: Path, place: Place, progress: Progress) -> tuple[str, ...]:
+def replay(
+    lock: Sequence[str], lines: Sequence[str], python: Path, place: Place, progress: Progress
+) -> tuple[str, ...]:
     """Install exactly what a lock names; `lines` give the index options of the recipe."""
     if not lock:
         return ()
@@ -57,12 +79,16 @@ def replay(lock: Sequence[str], lines: Sequence[str], python: Path, place: Place
     return _place(tuple(lock), pip_lines.options(tuple(lines))[0], python, place, progress)
 
 
-def _place(lock: tuple[str, ...], options: list[str], python: Path, place: Place, progress: Progress) -> tuple[str, ...]:
+def _place(
+    lock: tuple[str, ...], options: list[str], python: Path, place: Place, progress: Progress
+) -> tuple[str, ...]:
     target = place.keep / "pip.lock"
     write_text(target, "\n".join([*options, *lock]) + "\n")
     hashes = ["--require-hashes"] if all("--hash=" in line for line in lock) else []
     with _explained():
-        uv.Uv(place, progress).run("pip", "install", "--no-deps", *hashes, "--python", str(python), "-r", str(target))
+        uv.Uv(place, progress).run(
+            "pip", "install", "--no-deps", *hashes, "--python", str(python), "-r", str(target)
+        )
     return lock
 
 
@@ -73,7 +99,7 @@ class _explained:  # noqa: N801 - reads as a word of the with statement
         """Nothing to prepare."""
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, UserError) and error.code not in {"disk-full"}:
+        if isinstance(error, UserError) and error.code != "disk-full":
             raise UserError(
                 "pip-part-failed",
                 f"the conda packages are in place, the pip part failed: {error.message}",

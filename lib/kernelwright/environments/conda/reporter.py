@@ -113,7 +113,9 @@ class Reporter:
         with self._lock:
             self._linked += 1
             if not self._open:
-                self._say("link", "putting packages in place", self._linked, self._packages, "packages")
+                self._say(
+                    "link", "putting packages in place", self._linked, self._packages, "packages"
+                )
 
     def on_transaction_operation_complete(self, operation: int) -> None:
         """One package is done."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import UserError
-from ...store.store import expand
+from ...store.expand import expand
 from . import condarc
 from .values import Settings
 
@@ -24,13 +24,17 @@ if TYPE_CHECKING:
     from ..base import Place
 
 ALIAS = "https://conda.anaconda.org"
-SUBDIR = re.compile(r"/(?:noarch|(?:linux|osx|win)-(?:32|64|aarch64|arm64|ppc64le|s390x|armv7l|riscv64))/?$")
+SUBDIR = re.compile(
+    r"/(?:noarch|(?:linux|osx|win)-(?:32|64|aarch64|arm64|ppc64le|s390x|armv7l|riscv64))/?$"
+)
 
 
 class Channels:
     """Turns what people write for a channel into addresses without secrets."""
 
-    def __init__(self, site: SiteConfig, user: condarc.Condarc, environ: Mapping[str, str], home: Path) -> None:
+    def __init__(
+        self, site: SiteConfig, user: condarc.Condarc, environ: Mapping[str, str], home: Path
+    ) -> None:
         self._site = site
         self._user = user
         self._environ = environ
@@ -87,7 +91,10 @@ class Channels:
             self.credentials[host] = {"CondaToken": token[1]}
             path = token[2]
         if parts.password is not None:
-            login = {"username": urllib.parse.unquote(parts.username or ""), "password": urllib.parse.unquote(parts.password)}
+            login = {
+                "username": urllib.parse.unquote(parts.username or ""),
+                "password": urllib.parse.unquote(parts.password),
+            }
             self.credentials[host] = {"BasicHTTP": login}
         netloc = parts.netloc.rpartition("@")[2]
         return urllib.parse.urlunsplit((parts.scheme, netloc, path, "", ""))
@@ -107,7 +114,9 @@ class Channels:
         return address
 
 
-def settings(channels: tuple[str, ...], append: tuple[str, ...], place: Place, note: Callable[[str], None]) -> tuple[Settings, Channels]:
+def settings(
+    channels: tuple[str, ...], append: tuple[str, ...], place: Place, note: Callable[[str], None]
+) -> tuple[Settings, Channels]:
     """Everything the engine needs to know, and the resolver for further names (`channel::package`)."""
     site, environ = place.site, place.environ
     user = condarc.read(place.home, environ, note)
@@ -123,7 +132,10 @@ def settings(channels: tuple[str, ...], append: tuple[str, ...], place: Place, n
         if n
     )
     addresses = resolver.addresses([*names, *append], origin)
-    mirrors = {resolver.address(k): tuple(resolver.address(m) for m in v) for k, v in site.conda.mirrors.items()}
+    mirrors = {
+        resolver.address(k): tuple(resolver.address(m) for m in v)
+        for k, v in site.conda.mirrors.items()
+    }
     return Settings(
         channels=addresses,
         cache=cache_folder(place),
@@ -137,14 +149,21 @@ def settings(channels: tuple[str, ...], append: tuple[str, ...], place: Place, n
         timeout=int(max(1.0, user.timeout or 180)),
         stall=user.timeout or 60.0,
         retries=user.retries or 3,
-        sources={"channels": origin, **({"alias": user.sources["channel_alias"]} if user.alias else {})},
+        sources={
+            "channels": origin,
+            **({"alias": user.sources["channel_alias"]} if user.alias else {}),
+        },
     ), resolver
 
 
 def cache_folder(place: Place) -> Path:
     """The package cache: where the site wants it, else beside our own files in HOME."""
     cache = place.site.storage.package_cache
-    base = expand(cache, place.home, place.environ) if cache else place.home / ".local/share/kernelwright/cache"
+    base = (
+        expand(cache, place.home, place.environ)
+        if cache
+        else place.home / ".local/share/kernelwright/cache"
+    )
     return base / "conda"
 
 
@@ -158,7 +177,10 @@ def _auth_file(place: Place) -> str | None:
 
 def _proxies(user: condarc.Condarc, place: Place) -> dict[str, str]:
     """Proxy variables are followed by the engine itself and win; then .condarc, then the site."""
-    if any(place.environ.get(n) or place.environ.get(n.lower()) for n in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")):
+    if any(
+        place.environ.get(n) or place.environ.get(n.lower())
+        for n in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+    ):
         return {}
     if user.proxies:
         return dict(user.proxies)

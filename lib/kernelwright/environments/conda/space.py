@@ -115,7 +115,10 @@ def check(need: Need, places: Mapping[str, Path], environ: Mapping[str, str]) ->
             raise UserError(
                 "not-enough-space",
                 f"the environment {words}, {' and '.join(short_of)}",
-                context={"limit": left.what, "folders": ", ".join(str(p) for p in dict.fromkeys(places.values()))},
+                context={
+                    "limit": left.what,
+                    "folders": ", ".join(str(p) for p in dict.fromkeys(places.values())),
+                },
                 hint="remove what you do not need (`kernelwright storage --clean` shows what is ours), or ask for more room",
             )
     return words + tightest
@@ -172,7 +175,9 @@ def _columns(text: str, name: str) -> tuple[int, int, int, int] | None:
     if len(cells) < 7:
         return None
     used, soft, hard, _, files, soft_files, hard_files = cells[:7]
-    values = [_kilobytes(v) for v in (used, soft, hard)] + [_count(v) for v in (files, soft_files, hard_files)]
+    values = [_kilobytes(v) for v in (used, soft, hard)] + [
+        _count(v) for v in (files, soft_files, hard_files)
+    ]
     if None in values:
         return None
     a, b, c, d, e, f = (v or 0 for v in values)
@@ -218,7 +223,11 @@ def size(number: float) -> str:
     for unit, step in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if number >= step:
             value = number / step
-            return f"{value:.1f} {unit}" if value < 10 and unit in {"GB", "TB"} else f"{value:.0f} {unit}"
+            return (
+                f"{value:.1f} {unit}"
+                if value < 10 and unit in {"GB", "TB"}
+                else f"{value:.0f} {unit}"
+            )
     return f"{number:.0f} bytes"
 
 

@@ -44,13 +44,17 @@ def of(recipe: Recipe, spec: CondaSpec, place: Place, note: Callable[[str], None
         if lock.is_explicit(data.decode("utf-8", "replace")):
             exact = lock.load(data.decode("utf-8", "replace"), source=source)
         else:
-            file = envfile.read(data, source=source, alone=not os.path.isfile(_expand(spec.file, place)))
-        (place.keep / KEPT_FILE).write_bytes(data)
+            file = envfile.read(
+                data, source=source, alone=not os.path.isfile(_expand(spec.file, place))
+            )
+        (place.keep / KEPT_FILE).write_bytes(_without_secrets(data))
     for line in file.notes:
         note(line)
     found, channels = settings(spec.channels or file.channels, spec.channels_append, place, note)
     if spec.file and not (spec.channels or file.channels) and exact is None:
-        note(f"no channels are named: {', '.join(visible(c) for c in found.channels)} (from {found.sources['channels']})")
+        note(
+            f"no channels are named: {', '.join(visible(c) for c in found.channels)} (from {found.sources['channels']})"
+        )
     variables = (*file.variables, *spec.variables.items())
     if exact is not None:
         _check_addresses(exact, channels)
@@ -60,8 +64,17 @@ def of(recipe: Recipe, spec: CondaSpec, place: Place, note: Callable[[str], None
     specs += _for_language(recipe, specs, pip)
     from dataclasses import replace
 
-    found = replace(found, channels=tuple(dict.fromkeys((*found.channels, *more))), credentials=channels.credentials)
+    found = replace(
+        found,
+        channels=tuple(dict.fromkeys((*found.channels, *more))),
+        credentials=channels.credentials,
+    )
     return Wanted(found, specs=tuple(specs), pip=pip, variables=variables)
+
+
+def _without_secrets(data: bytes) -> bytes:
+    """The copy that stays with the kernel: variables keep their names, written-out tokens go."""
+    return re.sub(rb"//[^/@\s]+:[^/@\s]+@", b"//", re.sub(rb"/t/(?!\$)[^/\s]+/", b"/", data))
 
 
 def _expand(path: str, place: Place) -> str:
@@ -75,12 +88,16 @@ def _file(path: str, place: Place, note: Callable[[str], None]) -> tuple[bytes, 
         with open(named, "rb") as stream:
             return stream.read(envfile.LIMIT + 1), path
     except OSError as error:
-        kept = sorted(place.keep.parent.glob(f"[0-9]*/{KEPT_FILE}"), key=lambda p: p.stat().st_mtime)
+        kept = sorted(
+            place.keep.parent.glob(f"[0-9]*/{KEPT_FILE}"), key=lambda p: p.stat().st_mtime
+        )
         if kept:
             note(f"`{path}` cannot be read: the copy of the last build is used")
             return kept[-1].read_bytes(), path
         raise UserError(
-            "file-not-found", f"`{path}` cannot be read: {error.strerror}", hint="give the path of an environment.yml"
+            "file-not-found",
+            f"`{path}` cannot be read: {error.strerror}",
+            hint="give the path of an environment.yml",
         ) from error
 
 
@@ -91,12 +108,19 @@ def _lock(path: str, place: Place) -> lock.Lock:
     try:
         return lock.load(named.read_text(errors="replace"), source=str(named))
     except OSError as error:
-        raise UserError("file-not-found", f"the lock `{named}` cannot be read: {error.strerror}", hint="build the kernel without it: `kernelwright update NAME`") from error
+        raise UserError(
+            "file-not-found",
+            f"the lock `{named}` cannot be read: {error.strerror}",
+            hint="build the kernel without it: `kernelwright update NAME`",
+        ) from error
 
 
 def _check_addresses(exact: lock.Lock, channels: Channels) -> None:
     """The site's rule on channels holds for locks too."""
-    for url in dict.fromkeys(p.rsplit("/", 2)[0] for p in (*(x.url for x in exact.packages), *(x.url for x in exact.bare))):
+    for url in dict.fromkeys(
+        p.rsplit("/", 2)[0]
+        for p in (*(x.url for x in exact.packages), *(x.url for x in exact.bare))
+    ):
         channels.addresses([url], "the lock")
 
 
@@ -149,5 +173,9 @@ def virtual_overrides(recipe: Recipe, place: Place) -> Mapping[str, str | None]:
     """
     table = place.site.conda.virtual_packages
     slurm = recipe.slurm.partition if recipe.slurm else None
-    partition = slurm or place.environ.get("KERNELWRIGHT_PARTITION") or place.environ.get("SLURM_JOB_PARTITION")
+    partition = (
+        slurm
+        or place.environ.get("KERNELWRIGHT_PARTITION")
+        or place.environ.get("SLURM_JOB_PARTITION")
+    )
     return {**table.get("default", {}), **(table.get(partition, {}) if partition else {})}
