@@ -16,9 +16,13 @@ if TYPE_CHECKING:
 def configure(_verb: str, parser: argparse.ArgumentParser) -> None:
     """The subcommands, each called by one file of template/."""
     sub = parser.add_subparsers(dest="step", required=True, metavar="STEP")
-    prepare = sub.add_parser("prepare", help="before.sh: check the answers, make the kernel, write the server's config")
+    prepare = sub.add_parser(
+        "prepare", help="before.sh: check the answers, make the kernel, write the server's config"
+    )
     prepare.add_argument("request", type=Path, help="request.json in the session's folder")
-    prepare.add_argument("--dir", type=Path, required=True, help="private folder (0700) of the session")
+    prepare.add_argument(
+        "--dir", type=Path, required=True, help="private folder (0700) of the session"
+    )
     prepare.add_argument("--host", default="", help="name under which the portal reaches this node")
     prepare.add_argument("--port", default="", help="port that OOD found free")
     port = sub.add_parser("port", help="script.sh: another process took the port; use this one")
@@ -31,7 +35,9 @@ def configure(_verb: str, parser: argparse.ArgumentParser) -> None:
     ended.add_argument("--asked", action="store_true", help="the job was told to end")
     running = sub.add_parser("running", help="after.sh: the server answers")
     running.add_argument("--root", type=Path, required=True)
-    clean = sub.add_parser("clean", help="clean.sh: end the session's kernels, remove its private folder")
+    clean = sub.add_parser(
+        "clean", help="clean.sh: end the session's kernels, remove its private folder"
+    )
     clean.add_argument("--dir", type=Path, required=True)
     sub.add_parser("index", help="script.sh: refresh the list of kernels that the form shows")
 

@@ -28,7 +28,7 @@ STEPS = {
 }  # fmt: skip
 LOG_LINES = 20
 COLOUR = re.compile(r"\x1b\[[0-9;]{0,12}m")
-UNSEEN = {code: " " for code in [*range(9), 11, 12, *range(14, 32), *range(127, 160)]}
+UNSEEN = dict.fromkeys([*range(9), 11, 12, *range(14, 32), *range(127, 160)], " ")
 LOG_TAIL = 64 << 10  # bytes that are looked at for the last lines
 
 
@@ -51,7 +51,11 @@ class Report:
         """This report with `problem` as the thing to say."""
         lines = tuple(log) or tuple((problem.evidence or "").splitlines())
         return replace(
-            self, code=problem.code, message=problem.message, hint=problem.hint, log=lines[-LOG_LINES:]
+            self,
+            code=problem.code,
+            message=problem.message,
+            hint=problem.hint,
+            log=lines[-LOG_LINES:],
         )
 
 
@@ -120,7 +124,7 @@ class CardProgress:
     def phase(self, name: str, text: str) -> None:
         """A new step begins."""
         with self._guard:
-            step = max(STEPS.get(name, 1), int(self._state.get("step", 1)))
+            step = self._step(name)
             begun = self._state.get("started_at") or time.time()
             self._state = {
                 "version": 1, "step": step, "steps": 4, "phase": name if name in STEPS else "solve", "text": text[:300],
@@ -128,6 +132,11 @@ class CardProgress:
             }  # fmt: skip
             self._due()
         self.say(f"step {step} of 4: {text}")
+
+    def _step(self, name: str) -> int:
+        """Steps never go back; an empty environment that is made before anything is downloaded is no third step."""
+        before = int(self._state.get("step", 1))
+        return 1 if name == "link" and before == 1 else max(STEPS.get(name, 1), before)
 
     def advance(self, done: float, total: float | None, unit: str = "") -> None:
         """The step goes on."""

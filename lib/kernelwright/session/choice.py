@@ -38,15 +38,21 @@ class Choice:
     @property
     def value(self) -> str:
         """How the form names it."""
-        return f"{self.origin}:{self.group}/{self.name}" if self.group else f"{self.origin}:{self.name}"
+        return (
+            f"{self.origin}:{self.group}/{self.name}"
+            if self.group
+            else f"{self.origin}:{self.name}"
+        )
 
 
 def offers(central: Iterable[Central], kernels: Iterable[Kernel]) -> list[Offer]:
     """The central kernels of the site and the sound ones of the user's groups."""
     found = [Offer(c.name, c.folder, label=c.label) for c in central if c.folder is not None]
-    for kernel in kernels:
-        if kernel.origin == "group" and kernel.state not in {"broken", "untrusted", "unavailable"}:
-            found.append(Offer(kernel.name, Path(kernel.path), group=kernel.group))
+    found += [
+        Offer(kernel.name, Path(kernel.path), group=kernel.group)
+        for kernel in kernels
+        if kernel.origin == "group" and kernel.state not in {"broken", "untrusted", "unavailable"}
+    ]
     return found
 
 
@@ -65,7 +71,11 @@ def find(value: str, kernels: Iterable[Kernel], offered: Iterable[Offer]) -> Cho
     known = [*_choices(kernels), *(_central(offered))]
     if colon and origin in ORIGINS:
         group, _, name = rest.rpartition("/") if origin == "group" else ("", "", rest)
-        matching = [c for c in known if c.origin == origin and c.name == name.lower() and (c.group or "") == group]
+        matching = [
+            c
+            for c in known
+            if c.origin == origin and c.name == name.lower() and (c.group or "") == group
+        ]
     else:
         wanted = value.lower()
         matching = [c for c in known if wanted in {c.name, c.value.lower()}]
@@ -77,7 +87,9 @@ def find(value: str, kernels: Iterable[Kernel], offered: Iterable[Offer]) -> Cho
     raise UserError(
         "no-such-kernel",
         f"the kernel `{shown(value)}` is not there (any more)",
-        hint=f"did you mean `{near[0]}`? Choose it on the form" if near else "choose another kernel on the form",
+        hint=f"did you mean `{near[0]}`? Choose it on the form"
+        if near
+        else "choose another kernel on the form",
     )
 
 

@@ -53,7 +53,9 @@ def _started_for(private: Path) -> Iterator[int]:
             continue
         with contextlib.suppress(OSError):
             folder = f"/proc/{entry}"
-            if os.stat(folder).st_uid == me and mark in Path(f"{folder}/environ").read_bytes().split(b"\0"):
+            if os.stat(folder).st_uid == me and mark in Path(
+                f"{folder}/environ"
+            ).read_bytes().split(b"\0"):
                 yield int(entry)
 
 

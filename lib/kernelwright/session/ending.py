@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MARGIN = 120.0  # seconds before the walltime's end in which a TERM is the walltime's
-SIGNALS = {9: "SIGKILL", 11: "SIGSEGV", 6: "SIGABRT", 7: "SIGBUS", 15: "SIGTERM", 2: "SIGINT", 1: "SIGHUP"}
+SIGNALS = {
+    9: "SIGKILL",
+    11: "SIGSEGV",
+    6: "SIGABRT",
+    7: "SIGBUS",
+    15: "SIGTERM",
+    2: "SIGINT",
+    1: "SIGHUP",
+}
 SAID = re.compile(r"kernelwright: ([a-z0-9-]{3,60}): (.{1,500})")
 
 
@@ -56,7 +64,7 @@ def reason(
     how: Ended, log: tuple[str, ...], *, ran: bool, ends_at: float | None, oom: bool = False
 ) -> Problem:
     """What a person should be told about this end."""
-    if oom and how.status not in {0}:
+    if oom and how.status != 0:
         return Problem(
             "session-out-of-memory",
             "error",
@@ -66,7 +74,10 @@ def reason(
     if how.asked:
         if ends_at is not None and time.time() > ends_at - MARGIN:
             return Problem(
-                "session-walltime", "warning", "the session reached the end of its hours", "launch again, with more hours"
+                "session-walltime",
+                "warning",
+                "the session reached the end of its hours",
+                "launch again, with more hours",
             )
         return Problem("session-cancelled", "note", "the session was cancelled")
     if how.status == 0:
@@ -77,10 +88,20 @@ def reason(
     if how.status > 128 and how.status - 128 in SIGNALS:
         name = SIGNALS[how.status - 128]
         return Problem(
-            "server-killed", "error", f"the notebook server was ended by {name}", "launch again; if it happens twice, ask for more memory"
+            "server-killed",
+            "error",
+            f"the notebook server was ended by {name}",
+            "launch again; if it happens twice, ask for more memory",
         )
-    text = f"the notebook server ended with status {how.status}" + ("" if ran else " before it could be reached")
-    return Problem("server-exit" if ran else "server-did-not-start", "error", text, "the last lines of its log say more")
+    text = f"the notebook server ended with status {how.status}" + (
+        "" if ran else " before it could be reached"
+    )
+    return Problem(
+        "server-exit" if ran else "server-did-not-start",
+        "error",
+        text,
+        "the last lines of its log say more",
+    )
 
 
 HINTS = {

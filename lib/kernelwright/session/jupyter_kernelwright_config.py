@@ -6,22 +6,33 @@ prepare`; nothing of them is ever pasted into code. Whatever is wrong ends the s
 its defaults would listen on another port and print its token.
 """
 
+from __future__ import annotations
+
 import base64
 import json
 import os
 import sys
+import warnings
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    def get_config() -> Any:
+        """Put into this file's names by traitlets' loader."""
+
 
 OLDEST = 2  # jupyter_server 2 brought PasswordIdentityProvider and login_handler_class
 
 
-def stop(code, text):
+def stop(code: str, text: str) -> NoReturn:
     """End the server; SystemExit passes through every `except Exception` of the config loader."""
     sys.stderr.write("kernelwright: " + code + ": " + text + "\n")
     raise SystemExit(1)
 
 
-def load():
+def load() -> dict[str, Any]:
     """The values of this session, from the file that only its user can read."""
     path = os.environ.get("KERNELWRIGHT_SESSION_VALUES", "")
     try:
@@ -37,7 +48,7 @@ def load():
     return values
 
 
-def check_version():
+def check_version() -> None:
     """Name a Jupyter that is too old, with its version, instead of starting it without protection."""
     try:
         import jupyter_server
@@ -45,34 +56,37 @@ def check_version():
         stop("server-too-old", "this Jupyter has no jupyter_server; version 2 or newer is needed")
     version = getattr(jupyter_server, "__version__", "0")
     if int(version.split(".")[0]) < OLDEST:
-        stop("server-too-old", "jupyter_server " + version + " is too old; version 2 or newer is needed")
+        stop(
+            "server-too-old",
+            "jupyter_server " + version + " is too old; version 2 or newer is needed",
+        )
 
 
-def login_handler():
+def login_handler() -> type:
     """A login form that takes the card's POST: same origin only, with the password as the proof.
 
     The card's form cannot know Jupyter's XSRF value. Every other request is checked as always.
     """
     from jupyter_server.auth.login import LoginFormHandler
 
-    class OneClickLogin(LoginFormHandler):
-        def check_xsrf_cookie(self):
+    class OneClickLogin(LoginFormHandler):  # type: ignore[misc] # Jupyter's own class, of whatever version is there
+        def check_xsrf_cookie(self) -> None:
             if self.request.method == "POST" and self.is_same_origin():
-                return None
-            return super().check_xsrf_cookie()
+                return
+            super().check_xsrf_cookie()
 
-        def is_same_origin(self):
+        def is_same_origin(self) -> bool:
             headers = self.request.headers
             site = headers.get("Sec-Fetch-Site")
             if site is not None:
-                return site == "same-origin"
+                return bool(site == "same-origin")
             origin = headers.get("Origin")  # browsers on plain http say no Sec-Fetch-Site
             return bool(origin) and urlsplit(origin).netloc.lower() == self.request.host.lower()
 
     return OneClickLogin
 
 
-def configure(c, values):
+def configure(c: Any, values: dict[str, Any]) -> None:
     """Every setting of the session; explicit also where it is the default, so that no file of the user wins."""
     from jupyter_server.auth.identity import PasswordIdentityProvider
 
@@ -109,11 +123,13 @@ def configure(c, values):
     if values.get("cull_idle"):
         c.MappingKernelManager.cull_idle_timeout = values["cull_idle"]
         c.MappingKernelManager.cull_interval = min(300, max(10, values["cull_idle"] // 4))
-        c.MappingKernelManager.cull_connected = False  # somebody who thinks for an hour keeps the kernel
+        c.MappingKernelManager.cull_connected = (
+            False  # somebody who thinks for an hour keeps the kernel
+        )
         c.MappingKernelManager.cull_busy = False
 
 
-def forget():
+def forget() -> None:
     """What only this process needs does not reach kernels and terminals.
 
     A strict traitlets would end a kernel for a slip in the user's own ipython_config.py.
@@ -121,9 +137,19 @@ def forget():
     os.environ.pop("TRAITLETS_APPLICATION_RAISE_CONFIG_FILE_ERROR", None)
 
 
+def be_quiet() -> None:
+    """Extensions without a login check of their own are closed by ours; people need no warning about each."""
+    try:
+        from jupyter_server.utils import JupyterServerAuthWarning
+    except ImportError:
+        return
+    warnings.filterwarnings("ignore", category=JupyterServerAuthWarning)
+
+
 check_version()
 try:
-    configure(get_config(), load())  # noqa: F821 - put there by traitlets' loader
+    configure(get_config(), load())
 except (KeyError, TypeError, ValueError, ImportError, AttributeError) as problem:
     stop("server-config-unreadable", "the session's values cannot be used: " + repr(problem))
 forget()
+be_quiet()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
@@ -35,7 +35,9 @@ LABELS = {
 INTERFACES = ("lab", "notebook")
 MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+/@:=~-]{0,200}")
 UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-UNSEEN_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+UNSEEN_TEXT = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,6 @@ class Request:
     session_id: str = ""
     runtime: str | None = None
     catalog_sha: str | None = None
-    fields: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def kernel(self) -> str:
@@ -58,8 +59,30 @@ class Request:
 
     @property
     def only(self) -> bool:
-        """Whether a kernel is to be made and no notebook started."""
-        return self.answers.get("kw_only", "").strip() == "1"
+        """Whether a kernel is to be made and no notebook started; counts only where something is made."""
+        value = (
+            self.answers.get("kw_other", "").strip() or self.answers.get("kw_kernel", "").strip()
+        )
+        return (
+            value.startswith(("new:", "template:"))
+            and self.answers.get("kw_only", "").strip() == "1"
+        )
+
+    @property
+    def wished(self) -> str:
+        """A name for what was asked for, as far as it can be shown at all."""
+        title = shown(self.answers.get("kw_title", "").strip(), 60)
+        value = (
+            self.answers.get("kw_other", "").strip() or self.answers.get("kw_kernel", "").strip()
+        )
+        making = value.startswith(("new:", "template:"))
+        return (
+            title if making and title else shown(value.rpartition(":")[2].rpartition("/")[2], 60)
+        ) or "kernel"
+
+    def check(self) -> None:
+        """Raise for what would stop the session later, before anything is built."""
+        _ = self.modules
 
     @property
     def interface(self) -> str:
@@ -74,7 +97,9 @@ class Request:
         for word in words:
             if not MODULE.fullmatch(word):
                 raise bad(
-                    "kw_modules", f"`{shown(word)}` is not a module name", "write names such as `gcc/12.2`"
+                    "kw_modules",
+                    f"`{shown(word)}` is not a module name",
+                    "write names such as `gcc/12.2`",
                 )
         return tuple(words)
 

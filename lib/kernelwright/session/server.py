@@ -18,14 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UserError
-from .places import Places
+from ..errors import Problem, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..config.model import SiteConfig
-    from .request import Request
+    from .places import Places
 
 CONFIG = Path(__file__).with_name("jupyter_kernelwright_config.py")
 HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_-]{0,253}")
@@ -50,7 +49,11 @@ class Address:
 def address(host: str, port: str) -> Address:
     """Check what OOD's job script found; raises `bad-address`."""
     if not HOST.fullmatch(host):
-        raise UserError("bad-address", "the name of this node is empty or odd", hint="ask the support about set_host")
+        raise UserError(
+            "bad-address",
+            "the name of this node is empty or odd",
+            hint="ask the support about set_host",
+        )
     if not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65536:
         raise UserError("bad-address", "no free port was found on this node", hint="launch again")
     return Address(host, int(port), listen_on(host))
@@ -65,7 +68,9 @@ def listen_on(host: str) -> str:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return ANYWHERE
-    addresses = [str(entry[4][0]) for entry in sorted(found, key=lambda entry: entry[0] != socket.AF_INET)]
+    addresses = [
+        str(entry[4][0]) for entry in sorted(found, key=lambda entry: entry[0] != socket.AF_INET)
+    ]
     asked = host == "localhost" or host.startswith("127.") or host == "::1"
     usable = [a for a in addresses if asked or not (a.startswith("127.") or a == "::1")]
     return usable[0] if usable else ANYWHERE
@@ -131,23 +136,47 @@ def private_file(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-def command(site: SiteConfig, runtime: Path, interface: str) -> tuple[str, ...]:
+def command(site: SiteConfig, runtime: Path, wanted: str) -> tuple[tuple[str, ...], Problem | None]:
     """The server's command without its config: the site's own Jupyter, else the runtime's.
 
-    The runtime's versioned folder is resolved now, so that an upgrade under the running server cannot mix
-    two versions; -I keeps ~/.local and PYTHONPATH of the user out of the server.
+    Its last word is the interface: `notebook` only where it is offered and installed. The runtime's versioned folder is
+    resolved now, so that an upgrade under the running server cannot mix two versions; -I keeps ~/.local
+    and PYTHONPATH of the user out of the server. Raises `no-jupyter`.
     """
-    own = site.jupyter.command
-    if own:
-        return (*shlex.split(own), interface)
-    python = Path(os.path.realpath(runtime / "venv")) / "bin/python"
-    module = "notebook" if interface == "notebook" else "jupyterlab"
-    return (str(python), "-I", "-m", module)
+    offered = site.jupyter.interfaces or ("lab",)
+    interface = wanted if wanted in offered else offered[0]
+    if site.jupyter.command:
+        return (*shlex.split(site.jupyter.command), interface), None
+    venv = Path(os.path.realpath(runtime / "venv"))
+    start = (str(venv / "bin/python"), "-I", "-m")
+    has = {
+        name
+        for name in ("jupyterlab", "notebook")
+        if any(venv.glob(f"lib/python3*/site-packages/{name}"))
+    }
+    if interface == "notebook" and "notebook" in has:
+        return (*start, "notebook"), None
+    if "jupyterlab" not in has:
+        raise UserError(
+            "no-jupyter",
+            f"there is no JupyterLab in the runtime `{runtime}`",
+            hint="an admin of the site sets `jupyter: {command: ...}`, or installs the runtime without JUPYTER=0",
+        )
+    missing = interface == "notebook"
+    problem = Problem(
+        "no-notebook",
+        "warning",
+        "Jupyter Notebook is not installed here: JupyterLab was started",
+        None,
+    )
+    return (*start, "jupyterlab"), problem if missing else None
 
 
 def environment(places: Places, environ: Mapping[str, str]) -> dict[str, str]:
     """The variables of the server (and so of its kernels): search path, runtime folder, config file."""
-    known = [part for part in environ.get("JUPYTER_PATH", "").split(os.pathsep) if os.path.isabs(part)]
+    known = [
+        part for part in environ.get("JUPYTER_PATH", "").split(os.pathsep) if os.path.isabs(part)
+    ]
     return {
         "JUPYTER_PATH": os.pathsep.join([str(places.kernelspecs), *known]),
         "JUPYTER_RUNTIME_DIR": str(places.runtime),
@@ -159,17 +188,21 @@ def environment(places: Places, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def write_start(
-    places: Places, site: SiteConfig, runtime: Path, request: Request, environ: Mapping[str, str]
+    places: Places,
+    site: SiteConfig,
+    command: tuple[str, ...],
+    modules: tuple[str, ...],
+    environ: Mapping[str, str],
 ) -> None:
     """Write server.sh: assignments only, every value quoted; script.sh sources it and starts `kw_command`."""
-    argv = (*command(site, runtime, request.interface), f"--config={CONFIG}")
-    modules = (*site.jupyter.modules, *request.modules)
-    lines = ["# Written by `kernelwright session prepare`; sourced by script.sh, which starts kw_command."]
+    lines = [
+        "# Written by `kernelwright session prepare`; sourced by script.sh, which starts kw_command."
+    ]
     lines += [f"export {k}={shlex.quote(v)}" for k, v in environment(places, environ).items()]
     lines += [
         f"kw_modules_init={shlex.quote(site.modules.init or '')}",
         f"kw_modules_use=({shlex.join(site.modules.use)})",
-        f"kw_modules=({shlex.join(modules)})",
-        f"kw_command=({shlex.join(argv)})",
+        f"kw_modules=({shlex.join((*site.jupyter.modules, *modules))})",
+        f"kw_command=({shlex.join((*command, f'--config={CONFIG}'))})",
     ]
     private_file(places.private / "server.sh", "\n".join(lines) + "\n")

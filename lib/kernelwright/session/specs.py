@@ -87,7 +87,9 @@ def sound(folder: Path) -> dict[str, Any] | None:
     argv = spec.get("argv")
     if not isinstance(argv, list) or not argv or not all(isinstance(word, str) for word in argv):
         return None
-    spec["display_name"] = spec["display_name"] if isinstance(spec.get("display_name"), str) else folder.name
+    spec["display_name"] = (
+        spec["display_name"] if isinstance(spec.get("display_name"), str) else folder.name
+    )
     spec["language"] = spec["language"] if isinstance(spec.get("language"), str) else ""
     return spec
 
@@ -103,7 +105,9 @@ def write(folder: Path, spec: dict[str, Any], resources: Path | None = None) -> 
     (folder / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
 
 
-def diagnostic(kernels: Path, name: str, *, label: str, problem: Problem, log: str | None, runtime: Path) -> None:
+def diagnostic(
+    kernels: Path, name: str, *, label: str, problem: Problem, log: str | None, runtime: Path
+) -> None:
     """Write a kernelspec that opens as the diagnostic kernel and says why `name` could not be made."""
     folder = kernels / name
     folder.mkdir(mode=0o700, exist_ok=True)
