@@ -7,18 +7,16 @@ the last step nothing is visible, and a failure at any moment leaves the kernel 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import environments, node
 from .environments.base import Place
 from .environments.venv import expand_user
 from .errors import UserError
-from .model import CondaSpec, Made, SlurmSettings, VenvSpec
-from .recipe import dump, recipe_hash, to_mapping
+from .recipe import recipe_hash, to_mapping
 from .store import Draft, Owned, Store, kernelspec, lock, write_json, write_text
 from .store.atomic import sweep
 from .store.prune import remove_stale
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .config.model import SiteConfig
-    from .model import Command, Generation, Recipe
+    from .model import Command, Generation, Made, Recipe
     from .progress import Progress
 
 LOCK_WAIT = 3600.0  # seconds that a second session waits for the build of the first
@@ -58,7 +56,7 @@ class Builder:
         With `reuse` a kernel that was built from the same recipe is returned as it is: the same
         request builds once, also when two sessions ask at the same time. Raises `kernel-exists`.
         """
-        self._check_policy(recipe)
+        self.check_policy(recipe)
         with self._locked(recipe.name, f"create {recipe.name}"):
             existing = self._existing(recipe.name, replace=replace or reuse, force=force)
             digest = self.hash(recipe)
@@ -74,7 +72,7 @@ class Builder:
 
     def next_generation(self, owned: Owned, recipe: Recipe) -> Generation:
         """Build another generation of a kernel and switch to it; the old one stays for `rollback`."""
-        self._check_policy(recipe)
+        self.check_policy(recipe)
         with self._locked(owned.name, f"update {owned.name}"):
             generation = self._build(recipe, owned.id)
             self._publish(generation, self.hash(recipe))
@@ -99,37 +97,6 @@ class Builder:
             generation = self.store.generation(owned.id, number)
             self._publish(generation, self.hash(generation.recipe))
             return generation
-
-    def dry_run(self, recipe: Recipe) -> dict[str, str]:
-        """The files that a build would write, by name, without building; nothing is changed."""
-        from .launch.render import render
-
-        self._check_policy(recipe)
-        folder = self.store.data / "kernels/<id>/1"
-        place = Place(
-            self.store.environments() / "<id>/1/env",
-            folder,
-            self.home,
-            self.environ,
-            self.site,
-            self.runtime,
-        )
-        made = _imagined(recipe, place)
-        command = environments.kind(recipe.kind).command(recipe, made)
-        files = render(
-            recipe, command, generation=folder, runtime=self.runtime, made=made, site=self.site
-        )
-        shown = {"recipe.yml": dump(recipe), "launch.sh": files["launch.sh"]}
-        if recipe.slurm is not None:
-            shown["sbatch"] = self._sbatch(recipe, folder)
-        return shown
-
-    def _sbatch(self, recipe: Recipe, folder: Path) -> str:
-        from .slurm.script import render_script
-
-        return render_script(
-            recipe.slurm or SlurmSettings(), self.site, generation=folder, name=recipe.name
-        )
 
     def place_for(self, owned: Owned, generation: Generation) -> Place:
         """Where a solve for the next generation may keep its notes: nothing of it is published."""
@@ -183,7 +150,8 @@ class Builder:
         problems = environments.kind(generation.made.kind).check(generation.recipe, generation.made)
         return any(p.severity == "error" for p in problems)
 
-    def _check_policy(self, recipe: Recipe) -> None:
+    def check_policy(self, recipe: Recipe) -> None:
+        """Raise the first thing that this site does not let people make."""
         from .config.policy import check_recipe
 
         for problem in check_recipe(recipe, self.site):
@@ -296,45 +264,3 @@ def _exists(name: str) -> UserError:
         f"you have a kernel called `{name}` already",
         hint=f"choose another name, use `kernelwright update {name}` to change it, or --replace to build it anew",
     )
-
-
-def _imagined(recipe: Recipe, place: Place) -> Made:
-    """What a build would most likely leave behind: enough to show the launch script beforehand."""
-    path = getattr(recipe.environment, "path", None)
-    prefix = expand_user(path, place.home) if path else str(place.prefix)
-    facts: dict[str, Any] = {"image": getattr(recipe.environment, "image", None), "dry_run": True}
-    if recipe.kind == "prefix":
-        from .environments import layout
-
-        facts["conda"] = layout.is_conda(Path(prefix))
-    return Made(
-        recipe.kind, recipe.language, prefix, os.path.join(prefix, "bin/python"), facts=facts
-    )
-
-
-def with_packages(recipe: Recipe, packages: tuple[str, ...]) -> Recipe:
-    """`recipe` with more packages, in the way its kind names them; UserError `cannot-add` for others."""
-    spec = recipe.environment
-    stems = {_stem(p) for p in packages}
-    if isinstance(spec, VenvSpec):
-        kept = tuple(p for p in spec.requirements if _stem(p) not in stems)
-        return replace(
-            recipe, environment=replace(spec, requirements=(*kept, *packages), lock=None)
-        )
-    if isinstance(spec, CondaSpec):
-        kept = tuple(p for p in spec.dependencies if _stem(p) not in stems)
-        return replace(
-            recipe, environment=replace(spec, dependencies=(*kept, *packages), lock=None)
-        )
-    raise UserError(
-        "cannot-add",
-        f"packages cannot be added to the {recipe.kind} kernel `{recipe.name}`",
-        hint="its environment is not made by kernelwright: install them there, or make a conda or venv kernel",
-    )
-
-
-def _stem(requirement: str) -> str:
-    import re
-
-    name = re.match(r"(?:[^\s:]+::)?([A-Za-z0-9._-]+)", requirement)
-    return re.sub(r"[-_.]+", "-", name[1]).lower() if name else requirement

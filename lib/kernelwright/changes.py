@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .environments import layout
 from .errors import UserError
+from .model import CondaSpec, VenvSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,8 +77,6 @@ def _locked(generation: Generation) -> dict[str, str] | None:
 
 def captured(generation: Generation) -> Recipe:
     """The recipe with what `%pip install` added or changed written down."""
-    from .builder import with_packages
-
     rows = [r for r in drift(generation) if r["change"] != "removed"]
     if generation.made.kind != "venv":
         raise UserError(
@@ -104,3 +104,31 @@ def planned(builder: Builder, owned: Owned, recipe: Recipe) -> list[dict[str, An
         )
     before = _locked(generation) if recipe.kind == "venv" else packages(generation)
     return compare(before or {}, solve(recipe, builder.place_for(owned, generation)))
+
+
+def with_packages(recipe: Recipe, packages: tuple[str, ...]) -> Recipe:
+    """`recipe` with more packages, in the way its kind names them; UserError `cannot-add` for others."""
+    spec = recipe.environment
+    stems = {_stem(p) for p in packages}
+    if isinstance(spec, VenvSpec):
+        kept = tuple(p for p in spec.requirements if _stem(p) not in stems)
+        return replace(
+            recipe, environment=replace(spec, requirements=(*kept, *packages), lock=None)
+        )
+    if isinstance(spec, CondaSpec):
+        kept = tuple(p for p in spec.dependencies if _stem(p) not in stems)
+        return replace(
+            recipe, environment=replace(spec, dependencies=(*kept, *packages), lock=None)
+        )
+    raise UserError(
+        "cannot-add",
+        f"packages cannot be added to the {recipe.kind} kernel `{recipe.name}`",
+        hint="its environment is not made by kernelwright: install them there, or make a conda or venv kernel",
+    )
+
+
+def _stem(requirement: str) -> str:
+    import re
+
+    name = re.match(r"(?:[^\s:]+::)?([A-Za-z0-9._-]+)", requirement)
+    return re.sub(r"[-_.]+", "-", name[1]).lower() if name else requirement

@@ -25,18 +25,18 @@ VERBS = {
     "list": ("look", "show the kernels you can use, and what is wrong with them"),
     "create": ("create", "make a kernel: conda, venv, container, script, prefix, recipe, template"),
     "show": ("look", "show everything about one kernel"),
-    "test": ("look", "start a kernel for real and run one cell"),
+    "test": ("start", "start a kernel for real and run one cell"),
     "doctor": ("doctor", "say what is wrong with kernels, with a notebook or with the account"),
     "repair": ("doctor", "mend what has one right answer"),
     "update": ("change", "build the next generation of a kernel"),
-    "remove": ("change", "remove a kernel"),
+    "remove": ("keep", "remove a kernel"),
     "add": ("change", "add packages to a kernel"),
     "adopt": ("adopt", "take hand-made kernels into care"),
     "edit": ("change", "change name, settings or launcher without a build"),
-    "rollback": ("change", "go back to an earlier generation"),
-    "generations": ("change", "list or prune the generations of a kernel"),
-    "clone": ("change", "make a copy of a kernel under another name"),
-    "rename": ("change", "give a kernel another name; the old one stays as an alias"),
+    "rollback": ("keep", "go back to an earlier generation"),
+    "generations": ("keep", "list or prune the generations of a kernel"),
+    "clone": ("keep", "make a copy of a kernel under another name"),
+    "rename": ("keep", "give a kernel another name; the old one stays as an alias"),
     "export": ("share", "write one file from which the kernel can be built again elsewhere"),
     "import": ("share", "build a kernel from an exported file"),
     "share": ("share", "publish a kernel for a group"),
@@ -96,7 +96,8 @@ def _dispatch(words: list[str], context: Context) -> int:
 def _nearest(verb: str) -> str:
     import difflib
 
-    found = difflib.get_close_matches(verb, VERBS, n=1)
+    found = difflib.get_close_matches(verb, sorted(VERBS, key=lambda v: v not in SHOWN), n=3)
+    found.sort(key=lambda v: (sorted(v) != sorted(verb), v not in SHOWN))
     return f"did you mean `{found[0]}`? " if found else ""
 
 

@@ -1,34 +1,31 @@
-"""Verbs that change a kernel that is there: update, add, edit, clone, rename, remove, rollback, generations."""
+"""`update`, `add` and `edit`: the next generation of a kernel, or other settings for it."""
 
 from __future__ import annotations
 
 import json
 import os
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UsageError, UserError
 from ..model import with_lock
-from ..recipe import check_name, check_title, from_mapping, to_mapping
-from .create import _pairs, add_build_options, builder_for, names, say_done
+from ..recipe import check_title, from_mapping, to_mapping
+from ..store import Store
+from .create import add_build_options, builder_for, say_done
 from .render import table
+from .words import pairs
 
 if TYPE_CHECKING:
     import argparse
 
     from ..model import Generation, Recipe
-    from ..store import Owned, Store
+    from ..store import Owned
     from .context import Context
 
 
 def configure(verb: str, parser: argparse.ArgumentParser) -> None:
     """The arguments of each verb."""
     parser.add_argument("name", metavar="NAME")
-    if verb in {"update", "add", "edit", "clone"}:
-        add_build_options(parser)
-    else:
-        parser.add_argument("--json", action="store_true")
+    add_build_options(parser)
     if verb in {"update", "add"}:
         parser.add_argument("packages", nargs="*" if verb == "update" else "+", metavar="SPEC")
         parser.add_argument("--dry-run", action="store_true", help="show the difference only")
@@ -57,38 +54,12 @@ def configure(verb: str, parser: argparse.ArgumentParser) -> None:
             action="append",
             choices=("user_site", "pythonpath", "ld_library_path", "none"),
         )
-    if verb in {"clone", "rename"}:
-        parser.add_argument("new", metavar="NEW")
-    if verb == "rename":
-        parser.add_argument(
-            "--no-alias", action="store_true", help="do not keep the old name for old notebooks"
-        )
-    if verb == "remove":
-        parser.add_argument(
-            "--force", action="store_true", help="move a kernel that is not ours to a backup"
-        )
-    if verb == "rollback":
-        parser.add_argument("number", nargs="?", type=int, metavar="GENERATION")
-    if verb == "generations":
-        parser.add_argument("--prune", action="store_true", help="remove all but the newest two")
 
 
 def run(verb: str, args: argparse.Namespace, context: Context) -> int:
     """Dispatch to the verb; the index for the form is written anew afterwards."""
-    from ..store import Store
-
     store = Store(context.home, context.site, context.environ)
-    verbs = {
-        "update": _update,
-        "add": _update,
-        "edit": _edit,
-        "clone": _clone,
-        "rename": _rename,
-        "remove": _remove,
-        "rollback": _rollback,
-        "generations": _generations,
-    }
-    status = verbs[verb](args, context, store)
+    status = (_edit if verb == "edit" else _update)(args, context, store)
     if not getattr(args, "dry_run", False):
         refresh_index(context)
     return status
@@ -108,8 +79,7 @@ def _now(store: Store, name: str) -> tuple[Owned, Generation]:
 
 
 def _update(args: argparse.Namespace, context: Context, store: Store) -> int:
-    from ..builder import with_packages
-    from ..changes import captured, difference
+    from ..changes import captured, difference, with_packages
 
     owned, generation = _now(store, args.name)
     recipe = generation.recipe
@@ -182,8 +152,8 @@ def _edited(args: argparse.Namespace, recipe: Recipe, launcher: dict[str, Any]) 
         from ..slurm.settings import parse_settings
 
         data["launcher"] = to_mapping(replace(recipe, slurm=parse_settings(args.slurm)))["launcher"]
-    env = data.get("env", {}) | _pairs(args.env, "--env")
-    data["env"] = {k: v for k, v in env.items() if v or k not in _pairs(args.env, "--env")}
+    env = data.get("env", {}) | pairs(args.env, "--env")
+    data["env"] = {k: v for k, v in env.items() if v or k not in pairs(args.env, "--env")}
     if args.module is not None:
         data["modules"] = data.get("modules", {}) | {"load": args.module}
     if args.allow is not None:
@@ -200,150 +170,3 @@ def _publish_settings(store: Store, owned: Owned, recipe: Recipe) -> None:
         store.set_launcher(owned.id, to_mapping(recipe).get("launcher") or {})
         write_text(store.generation(owned.id, owned.number).folder / "recipe.yml", dump(recipe))
         store.publish(owned.name, {**owned.spec, "display_name": recipe.title})
-
-
-def _clone(args: argparse.Namespace, context: Context, store: Store) -> int:
-    from ..clone import clone_recipe
-
-    name, title = names(args.new, None)
-    recipe = clone_recipe(
-        args.name,
-        check_name(name),
-        title,
-        home=context.home,
-        environ=context.environ,
-        site=context.site,
-    )
-    generation = builder_for(args, context).create(recipe)
-    say_done(generation, context, as_json=args.json)
-    return 0
-
-
-def _rename(args: argparse.Namespace, context: Context, store: Store) -> int:
-    from ..store import lock
-
-    owned = store.find(args.name)
-    name, title = names(args.new, None)
-    check_name(name)
-    if any(name == o.name for o in store.kernels()):
-        raise UserError(
-            "kernel-exists",
-            f"you have a kernel called `{name}` already",
-            hint="choose another name",
-        )
-    with lock(store.lock_path(owned.name), command=f"kernelwright rename {owned.name}", wait=60):
-        shown = title or (
-            name if owned.spec["display_name"] == owned.name else owned.spec["display_name"]
-        )
-        store.publish(name, {**owned.spec, "display_name": shown}, resources=owned.folder)
-        if args.no_alias:
-            store.unpublish(owned.name)
-        else:
-            store.publish(owned.name, _alias(owned, name, shown))
-    context.say(
-        f"`{owned.name}` is now `{name}`"
-        + ("" if args.no_alias else "; old notebooks still find it under the old name")
-    )
-    return 0
-
-
-def _alias(owned: Owned, new: str, title: str) -> dict[str, Any]:
-    metadata = dict(owned.spec["metadata"])
-    metadata["kernelwright"] = metadata["kernelwright"] | {"alias_of": new}
-    return {
-        **owned.spec,
-        "display_name": f"{title} (old name: {owned.name})"[:150],
-        "metadata": metadata,
-    }
-
-
-def _remove(args: argparse.Namespace, context: Context, store: Store) -> int:
-    from ..store import lock
-    from ..store.prune import remove_kernel
-
-    check_removable(args.name)
-    try:
-        owned = store.find(args.name)
-    except UserError as error:
-        if error.code != "not-owned":
-            raise
-        backup = store.unpublish(args.name, force=args.force)
-        context.say(f"`{args.name}` is no longer a kernel; its files are in {backup}")
-        return 0
-    with lock(store.lock_path(owned.name), command=f"kernelwright remove {owned.name}", wait=60):
-        if args.name != owned.name:
-            store.unpublish(args.name)
-            context.say(f"the alias `{args.name}` of `{owned.name}` is removed")
-            return 0
-        for name in (*owned.aliases, owned.name):
-            store.unpublish(name)
-        left = remove_kernel(store, owned.id)
-    context.say(
-        f"removed: {owned.spec['display_name']}"
-        + (
-            "; it still runs, its files go when it has ended (`kernelwright storage --clean`)"
-            if left
-            else ""
-        )
-    )
-    return 0
-
-
-def check_removable(name: str) -> None:
-    """`.`, `..` and paths would name folders that are no kernels."""
-    if name in {"", ".", ".."} or "/" in name or "\0" in name:
-        raise UsageError("invalid-name", f"`{name[:80]}` cannot be a kernel name")
-
-
-def _rollback(args: argparse.Namespace, context: Context, store: Store) -> int:
-    owned = store.find(args.name)
-    earlier = [g.number for g in store.generations(owned.id) if g.number < owned.number]
-    number = args.number if args.number is not None else max(earlier, default=None)
-    if number is None:
-        raise UserError(
-            "no-such-generation",
-            f"`{owned.name}` has no earlier generation",
-            hint=f"`kernelwright generations {owned.name}` lists them",
-        )
-    args.no_test, args.test_timeout, args.progress = True, 60.0, "none"
-    builder_for(args, context).switch(owned, number)
-    context.say(f"`{owned.name}` is generation {number} again; restart its kernels to use it")
-    return 0
-
-
-def _generations(args: argparse.Namespace, context: Context, store: Store) -> int:
-    from ..store.prune import in_use, remove_stale
-
-    owned = store.find(args.name)
-    if args.prune:
-        removed = remove_stale(store, owned.id)
-        context.say(f"removed: {', '.join(map(str, removed)) or 'nothing'}")
-    rows = [
-        {
-            "generation": g.number,
-            "created": g.created,
-            "current": g.number == owned.number,
-            "in_use": in_use(g.folder),
-            "packages": g.made.facts.get("packages"),
-            "folder": str(g.folder),
-        }
-        for g in store.generations(owned.id)
-    ]
-    if args.json:
-        context.out(json.dumps({"version": 1, "generations": rows}, indent=2))
-        return 0
-    context.out(
-        table(
-            [
-                (
-                    str(r["generation"]),
-                    time.strftime("%Y-%m-%d %H:%M", time.localtime(float(str(r["created"])))),
-                    "current" if r["current"] else "runs" if r["in_use"] else "",
-                    str(r["packages"] or "-"),
-                )
-                for r in rows
-            ],
-            ("GENERATION", "MADE", "STATE", "PACKAGES"),
-        )
-    )
-    return 0

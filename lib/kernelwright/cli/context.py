@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..config.model import SiteConfig
-
-COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
 
 
 @dataclass(frozen=True)
@@ -50,29 +49,37 @@ class Context:
 
     def out(self, text: str) -> None:
         """Write data: stdout."""
-        print(printable(text), file=self.stdout)
+        print(coloured(printable(text)), file=self.stdout)
 
     def say(self, text: str) -> None:
         """Write a message for people: stderr."""
-        print(printable(text), file=self.stderr, flush=True)
+        print(coloured(printable(text)), file=self.stderr, flush=True)
 
     def paint(self, colour: str, text: str, stream: TextIO | None = None) -> str:
-        """`text` in a colour where the stream is a terminal and NO_COLOR is not set."""
+        """`text` in a colour where the stream (stderr unless named) is a terminal and NO_COLOR is not set."""
         if self.environ.get("NO_COLOR") or not (stream or self.stderr).isatty():
             return text
-        return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m"
+        return f"{MARK}{COLOURS[colour]}{text}{MARK}0"
+
+
+COLOURS = {"red": "1", "green": "2", "yellow": "3", "bold": "4", "dim": "5"}
+CODES = {"0": "0", "1": "31", "2": "32", "3": "33", "4": "1", "5": "2"}
+MARK = "\ue0c0"  # of the private use area: the escape sequence itself is put in after `printable`
+
+# everything that could move the cursor, forge text or end a line elsewhere than where it stands
+UNSAFE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def coloured(text: str) -> str:
+    """`text` with the marks of `paint` turned into the terminal's escape sequences."""
+    return re.sub(f"{MARK}([0-5])", lambda found: f"\x1b[{CODES[found[1]]}m", text)
 
 
 def printable(text: str) -> str:
-    """`text` without control characters other than tab, newline and our own colours.
+    """`text` without control characters other than tab and newline.
 
     Display names and paths come from other people: an escape sequence in them must not reach the terminal.
     """
-    import re
-
-    safe = re.sub(r"\x1b(?!\[[0-9;]{1,4}m)", "\ufffd", text)
-    return re.sub(
-        r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]",
-        "\ufffd",
-        safe,
-    )
+    return UNSAFE.sub("\ufffd", text)

@@ -1,4 +1,4 @@
-"""`list`, `show` and `test`: what there is, one kernel in full, and a real start."""
+"""`list` and `show`: what there is, and one kernel in full."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MARKS = {
 
 
 def configure(verb: str, parser: argparse.ArgumentParser) -> None:
-    """The arguments of the three verbs."""
+    """The arguments of both verbs."""
     parser.add_argument("--json", action="store_true")
     if verb == "list":
         parser.add_argument(
@@ -36,13 +36,11 @@ def configure(verb: str, parser: argparse.ArgumentParser) -> None:
         )
         return
     parser.add_argument("name", metavar="NAME")
-    if verb == "test":
-        parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS")
 
 
 def run(verb: str, args: argparse.Namespace, context: Context) -> int:
     """Dispatch to the verb."""
-    return {"list": _list, "show": _show, "test": _test}[verb](args, context)
+    return {"list": _list, "show": _show}[verb](args, context)
 
 
 def _discover(context: Context) -> list[Kernel]:
@@ -246,58 +244,3 @@ def _public(spec: Any) -> dict[str, Any]:
         for k, v in shown.items()
         if k in {"argv", "display_name", "language", "interrupt_mode", "env", "metadata"}
     }
-
-
-def _test(args: argparse.Namespace, context: Context) -> int:
-    from ..launch.starttest import start_test
-
-    kernel = find(args.name, context)
-    argv = [str(a).replace("{resource_dir}", kernel.path) for a in kernel.spec.get("argv") or []]
-    if not argv:
-        raise UserError(
-            "not-startable",
-            f"`{args.name}` has no start command",
-            context={"kernel.json": kernel.path},
-            hint="`kernelwright doctor` says more",
-        )
-    own = {str(k): str(v) for k, v in (kernel.spec.get("env") or {}).items()}
-    log = context.home / ".local/share/kernelwright/logs" / f"test-{kernel.name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    result = start_test(
-        argv,
-        env={**context.environ, **own},
-        cwd=context.home,
-        timeout=args.timeout,
-        interrupt_mode=kernel.spec.get("interrupt_mode") or "signal",
-        log=log,
-        language=kernel.language,
-    )
-    if args.json:
-        context.out(
-            json.dumps(
-                {
-                    "version": 1,
-                    "ok": result.ok,
-                    "seconds": round(result.seconds, 3),
-                    "output": result.output,
-                    "problem": result.problem.as_json() if result.problem else None,
-                },
-                indent=2,
-            )
-        )
-        return 0 if result.ok else 1
-    if result.ok:
-        context.out(f"`{kernel.name}` started and ran a cell in {result.seconds:.1f} s")
-        return 0
-    problem = result.problem
-    raise UserError(
-        problem.code if problem else "start-test-failed",
-        problem.message if problem else f"`{kernel.name}` did not start",
-        context={
-            "evidence": (problem.evidence if problem else None)
-            or result.output[-1500:]
-            or "no output",
-            "log": str(log),
-        },
-        hint=problem.hint if problem else None,
-    )

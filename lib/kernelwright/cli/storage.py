@@ -79,7 +79,7 @@ def owned_paths(store: Store) -> list[tuple[Path, str]]:
         (store.site.storage.image_cache, "image cache"),
     ):
         if root_text:
-            from ..store.store import expand
+            from ..store.expand import expand
 
             found.append((expand(root_text, store.home, store.environ), what))
     return found

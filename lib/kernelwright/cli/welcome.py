@@ -30,7 +30,7 @@ def run(context: Context) -> int:
     call = context.site.command or "kernelwright"
     steps = [
         ("make one from packages", f"{call} create venv my-kernel numpy"),
-        ("make one from an image", f"{call} create container my-image docker://org/name:tag"),
+        ("make one from an image", f"{call} create container my-image IMAGE"),
         ("find out why one fails", f"{call} doctor NAME"),
         ("everything else", f"{call} --help"),
     ]

@@ -92,7 +92,7 @@ class Uv:
     def run(self, *words: str, cwd: Path | None = None) -> Result:
         """Run one uv command; raises the UserError that its failure stands for."""
         cache = self.place.site.storage.package_cache
-        from ..store.store import expand
+        from ..store.expand import expand
 
         folder = (
             expand(cache, self.place.home, self.place.environ)

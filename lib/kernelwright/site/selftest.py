@@ -17,7 +17,7 @@ from .. import process
 from ..catalog import central, resolve
 from ..config.effective import catalog_path, read_catalog
 from ..errors import UserError
-from ..store.store import expand
+from ..store.expand import expand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -64,6 +65,17 @@ def ours(spec: dict[str, Any] | None) -> dict[str, Any] | None:
     if not isinstance(mine, dict) or not isinstance(mine.get("id"), str):
         return None
     return mine
+
+
+def is_foreign(folder: Path) -> bool:
+    """Whether something lies there that we did not make: a kernelspec, a file, a link to elsewhere."""
+    if folder.is_symlink() or (os.path.lexists(folder) and not folder.is_dir()):
+        return True
+    if ours(read(folder)) is not None:
+        return False
+    with contextlib.suppress(OSError):
+        return bool(os.listdir(folder))
+    return folder.is_dir()
 
 
 def not_owned(name: str, folder: Path) -> UserError:

@@ -12,7 +12,6 @@ import os
 import shutil
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import paths
@@ -21,10 +20,12 @@ from ..model import Generation, Made, Recipe
 from ..recipe import dump, load
 from . import kernelspec
 from .atomic import explained, make_folder, read_json, write_json, write_text
+from .expand import expand
 from .lock import process_start
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from ..config.model import SiteConfig
 
@@ -260,7 +261,7 @@ class Store:
         Returns where such a kernelspec went. Raises `kernel-not-owned`.
         """
         folder, moved = self.specs / name, None
-        if _is_foreign(folder):
+        if kernelspec.is_foreign(folder):
             if not force:
                 raise kernelspec.not_owned(name, folder)
             moved = kernelspec.move_to_backup(folder, self.backups)
@@ -297,37 +298,3 @@ class Store:
     def set_launcher(self, kernel_id: str, settings: Mapping[str, Any]) -> None:
         """Replace the launcher settings of a kernel."""
         write_json(self.data / "kernels" / kernel_id / "launcher.json", dict(settings))
-
-
-def expand(text: str, home: Path, environ: Mapping[str, str]) -> Path:
-    """A site path with {user}, {home}, ~ and ${NAME} filled in; UserError `unset-variable`."""
-    import pwd
-    import re
-
-    user = pwd.getpwuid(os.getuid()).pw_name if "{user}" in text else ""
-    filled = text.replace("{user}", user).replace("{home}", str(home))
-    if filled.startswith("~/") or filled == "~":
-        filled = str(home) + filled[1:]
-
-    def value(match: re.Match[str]) -> str:
-        name = match[1] or match[2]
-        if not environ.get(name):
-            raise UserError(
-                "unset-variable",
-                f"`{text}` needs the variable {name}, which is not set here",
-                hint="ask the site, or set it in your shell's start file",
-            )
-        return environ[name]
-
-    return Path(re.sub(r"\$\{(\w+)\}|\$(\w+)", value, filled))
-
-
-def _is_foreign(folder: Path) -> bool:
-    """Whether something lies there that we did not make: a kernelspec, a file, a link to elsewhere."""
-    if folder.is_symlink() or (os.path.lexists(folder) and not folder.is_dir()):
-        return True
-    if kernelspec.ours(kernelspec.read(folder)) is not None:
-        return False
-    with contextlib.suppress(OSError):
-        return bool(os.listdir(folder))
-    return folder.is_dir()

@@ -1,0 +1,155 @@
+"""The command line's promises: streams, exit statuses, errors, hostile words."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kernelwright.cli import VERBS
+from kernelwright.cli.context import printable
+from kernelwright.cli.render import cut, table, width
+
+ROOT = Path(__file__).resolve().parents[2]
+
+HOSTILE = {
+    "empty": "", "space": "a b", "quotes": "a'b\"c", "substitution": "$(touch /tmp/kw-owned)", "backticks": "`id`",
+    "line end": "a\nb", "command": "; rm -rf x", "up": "../x", "dot": ".", "dots": "..", "dash": "-x",
+    "long": "x" * 10_000, "nul": "a\0b", "surrogate": "a\udcffb", "emoji": "😀", "rtl": "\u202eabc", "escape": "\x1b[31mred",
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(kw, verb, capsys):
+    answer = kw(verb, "--help")
+    assert answer.status == 0
+    assert "usage: kernelwright" in capsys.readouterr().out
+
+
+def test_no_arguments_show_what_to_do_next(kw):
+    answer = kw()
+    assert answer.status == 0
+    assert "What next:" in answer.out and "create venv" in answer.out
+    assert max(width(line) for line in answer.out.splitlines()) <= 80
+
+
+@pytest.mark.parametrize("words", [("nonsense",), ("list", "--nonsense"), ("show",), ("create",), ("create", "nonsense", "a"), ("test", "a", "--timeout", "x")])
+def test_a_wrong_call_is_2_and_no_traceback(kw, words):
+    answer = kw(*words)
+    assert answer.status == 2
+    assert answer.out == ""
+    assert answer.err.startswith("error: ") and "Traceback" not in answer.err
+
+
+def test_a_verb_mistyped_is_guessed(kw):
+    assert "did you mean `list`?" in kw("lsit").err
+
+
+def test_json_failures_are_json_on_stdout(kw):
+    answer = kw("show", "nobody", "--json")
+    assert answer.status == 1
+    assert answer.json()["error"]["code"] == "no-such-kernel"
+    assert answer.json()["version"] == 1
+
+
+@pytest.mark.parametrize("case", HOSTILE, ids=HOSTILE)
+@pytest.mark.parametrize(
+    "words",
+    [("show",), ("remove",), ("test",), ("doctor",), ("rollback",), ("export",), ("create", "venv"), ("create", "prefix", "a"), ("create", "script", "a"), ("create", "container", "a"),
+     ("create", "recipe"), ("create", "venv", "a", "--python"), ("create", "venv", "a", "--env"), ("create", "venv", "a", "--slurm"), ("create", "venv", "a", "--module"),
+     ("create", "venv", "a", "--display-name")],
+    ids=" ".join,
+)
+def test_hostile_words_end_in_a_clear_error_and_touch_nothing(kw, home, words, case):
+    before = sorted(p.name for p in home.rglob("*") if "locks" not in str(p))
+    value = HOSTILE[case]
+    words = [*words, value] if not words[-1].startswith("--") else [*words[:-1], f"{words[-1]}={value}"]
+    answer = kw(*words, *(["--dry-run"] if words[0] == "create" else []))
+    assert answer.status in {0, 1, 2}
+    assert "Traceback" not in answer.err
+    assert not os.path.exists("/tmp/kw-owned")
+    assert "\x1b" not in answer.err.replace("\x1b[31merror", "")
+    left = sorted(p.name for p in home.rglob("*") if "locks" not in str(p) and p.name not in {"index.json", ".local", "share", "kernelwright", "logs", "cache", "probes"})
+    assert [n for n in left if n not in before] == []
+
+
+def test_removing_dot_dot_removes_nothing(kw, home):
+    kernel = home / ".local/share/jupyter/kernels/mine"
+    kernel.mkdir(parents=True)
+    (kernel / "kernel.json").write_text("{}")
+    for name in (".", "..", "", "../kernels", "mine/../mine"):
+        assert kw("remove", name, "--force").status != 0
+    assert (kernel / "kernel.json").exists()
+
+
+def test_a_foreign_kernel_is_only_moved_by_force(kw, home):
+    kernel = home / ".local/share/jupyter/kernels/mine"
+    kernel.mkdir(parents=True)
+    (kernel / "kernel.json").write_text('{"argv": ["true"], "display_name": "x", "language": "y"}')
+    assert kw("remove", "mine").status == 1
+    assert kernel.exists()
+    answer = kw("remove", "mine", "--force")
+    assert answer.status == 0 and "backups" in answer.err
+    assert not kernel.exists()
+    assert list((home / ".local/share/kernelwright/backups").glob("mine*/kernel.json"))
+
+
+def test_dry_run_prints_the_script_and_changes_nothing(kw, home):
+    answer = kw("create", "venv", "My Kernel", "numpy", "--env", "A=b c", "--dry-run")
+    assert answer.status == 0
+    assert "launch.sh" in answer.out and "my-kernel" in answer.out
+    assert not (home / ".local/share/jupyter").exists()
+
+
+def test_storage_of_an_empty_home(kw):
+    assert kw("storage").status == 0
+    assert kw("storage", "--json").json() == {"version": 1, "paths": []}
+
+
+def test_completion_is_sound_bash(kw):
+    script = kw("completion", "bash").out
+    assert subprocess.run(["bash", "-n"], input=script, text=True, timeout=30).returncode == 0
+    probe = script + "\nCOMP_WORDS=(kernelwright cr); COMP_CWORD=1; _kernelwright; echo ${COMPREPLY[@]}"
+    assert subprocess.run(["bash", "-c", probe], capture_output=True, text=True, timeout=30).stdout.strip() == "create"
+
+
+def test_the_command_without_a_runtime_says_so(tmp_path):
+    copy = tmp_path / "bin/kernelwright"
+    copy.parent.mkdir()
+    copy.write_bytes((ROOT / "bin/kernelwright").read_bytes())
+    copy.chmod(0o755)
+    out = subprocess.run([copy, "list"], capture_output=True, text=True, timeout=30, env={"PATH": os.environ["PATH"]})
+    assert out.returncode == 1 and out.stderr.startswith("error: runtime-missing")
+
+
+def test_a_closed_pipe_is_no_traceback(runtime, home):
+    env = {**os.environ, "KERNELWRIGHT_HOME": str(home)}
+    out = subprocess.run(["sh", "-c", f"{runtime}/bin/kernelwright list --json | head -c 1"], capture_output=True, text=True, timeout=60, env=env)
+    assert "Traceback" not in out.stderr
+
+
+@pytest.mark.parametrize("text", ["\x1b]0;title\x07x", "\x9b31m", "a\x08b", "\u202e", "\x1b[2J"])
+def test_other_peoples_text_cannot_drive_the_terminal(text):
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", printable(text).replace("\ufffd", ""))
+
+
+def test_tables_align_wide_characters():
+    text = table([("日本", "x"), ("ab", "y")], limit=40)
+    first, second = text.splitlines()
+    assert width(first[: first.index("x")]) == width(second[: second.index("y")])
+    assert cut("日本語", 4) == "日…"
+
+
+def test_errors_are_readable_without_colour(kw):
+    assert "\x1b" not in kw("show", "nobody").err
+
+
+def test_list_json_has_the_promised_keys(kw, home):
+    kernel = home / ".local/share/jupyter/kernels/mine"
+    kernel.mkdir(parents=True)
+    (kernel / "kernel.json").write_text(json.dumps({"argv": ["/bin/true", "{connection_file}"], "display_name": "<b>x</b>", "language": "y"}))
+    rows = {k["name"]: k for k in kw("list", "--json").json()["kernels"]}
+    assert set(rows["mine"]) == {"name", "display_name", "language", "origin", "kind", "launcher", "path", "owned", "visible", "state", "problems"}
+    assert rows["mine"]["owned"] is False and rows["mine"]["origin"] == "user"
