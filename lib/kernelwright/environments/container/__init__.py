@@ -44,7 +44,7 @@ def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
     progress.phase("probe", "looking into the image")
     findings = probe.probe(runtime, image.file, recipe.language, place.environ)
     start = start_of(recipe, findings, image.text)
-    folder = inject.prepare(findings, recipe.language, place, progress) if start.inject else None
+    folder = inject.prepare(findings, recipe.language, place, progress) if start.inject is not None else None
     return Made(
         kind="container",
         language=recipe.language,

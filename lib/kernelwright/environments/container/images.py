@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from ... import paths
 from ...store.atomic import explained, make_folder, read_json, write_json
 from ...store.lock import lock
-from ...store.store import expand
+from ...store.expand import expand
 from . import sif
 
 if TYPE_CHECKING:
