@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from .. import process
@@ -25,7 +26,7 @@ def lines_of(said: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -
     if not result.ok:
         raise UserError(
             "site-command-failed",
-            f"`{argv[0]}` ended with status {result.status}",
+            f"`{shlex.join(argv)[:120]}` ended with status {result.status}",
             context={"output": result.tail(5)[-500:] or "none"},
         )
     lines = [line.strip() for line in result.stdout.splitlines() if line.strip()]

@@ -158,6 +158,7 @@ def describe(
         "parameters": [],
         "hidden": bool(entry.get("hidden")),
         "reason": None,
+        "code": None,
         "recipe": entry["recipe"],
     }
     names = list(entry.get("parameters") or {})
@@ -168,7 +169,7 @@ def describe(
         ]
         _try_out(found, entry, site, environ)
     except UserError as error:
-        found |= {"hidden": True, "reason": error.message}
+        found |= {"hidden": True, "reason": error.message, "code": error.code}
     return found
 
 
@@ -231,7 +232,10 @@ def _try_out(
 ) -> None:
     """Run the template's check and fill it in once with plausible answers; raises what went wrong."""
     if entry.get("check"):
-        commands.lines_of(entry["check"], environ)
+        try:
+            commands.lines_of(entry["check"], environ)
+        except UserError as error:
+            raise UserError("template-check", f"its check failed: {error.message}") from error
     asked = [
         p for p in template["parameters"] if p["ask"] and p["type"] == "choice" and not p["options"]
     ]

@@ -41,19 +41,21 @@ class Checker:
         """The plain value of `node`, or WRONG."""
         self.spots[path] = node.spot
         if node.kind == "null":
-            if key.may_be_null or key.kind in {"section", "list", "map"}:
-                return (
-                    None
-                    if key.may_be_null
-                    else type(key.default)()
-                    if key.default is not None
-                    else {}
-                )
-            return self.wrong("needs a value", node, path)
+            return self._nothing(key, node, path)
         if key.kind == "free":
             self._inner_spots(node, path)
             return plain(node)
         return getattr(self, f"_{key.kind}")(key, node, path)
+
+    def _nothing(self, key: Key, node: Node, path: Path) -> Any:
+        """`null`, or nothing behind the colon: an empty section, list or map, or no value."""
+        if key.may_be_null:
+            return None
+        if key.kind in {"list", "map"}:
+            return [] if key.kind == "list" else {}
+        if key.kind == "section" and not any(item.required for item in key.keys.values()):
+            return {}
+        return self.wrong("needs a value", node, path)
 
     def wrong(
         self,

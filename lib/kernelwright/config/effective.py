@@ -54,10 +54,11 @@ def read_catalog(path: str | None) -> dict[str, Any] | None:
         return None
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        state = os.fstat(handle)
+        if not stat.S_ISREG(state.st_mode) or state.st_size > CATALOG_LIMIT:
+            os.close(handle)
+            return None
         with os.fdopen(handle, "rb") as file:
-            state = os.fstat(file.fileno())
-            if not stat.S_ISREG(state.st_mode) or state.st_size > CATALOG_LIMIT:
-                return None
             found = json.loads(file.read())
     except (OSError, ValueError, RecursionError):
         return None

@@ -147,12 +147,16 @@ def _hidden_templates(found: Loaded, context: Context) -> Iterator[Finding]:
     from ...catalog.templates import describe
     from ...config.reader import Finding
 
+    wrong = {".".join(finding.key.split(".")[:2]) for finding in found.errors}
     for entry in found.site.templates:
+        if f"templates.{entry['name']}" in wrong:
+            continue  # said already
         described = describe(entry, found.site, environ=context.environ)
         if described["reason"]:
             spot = found.spot(("templates", entry["name"]))
+            expected = described["code"] == "template-check"  # a check is there to fail somewhere
             yield Finding(
-                "warning",
+                "note" if expected else "warning",
                 "site-template-hidden",
                 f"the template `{entry['name']}` is hidden: {described['reason']}",
                 spot,
