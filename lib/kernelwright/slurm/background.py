@@ -1,0 +1,61 @@
+"""Questions to Slurm that must not stop the message loop: one thread each, answers by a pipe."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Background:
+    """Runs calls aside; the loop polls `fd` and takes the answers with `finish`."""
+
+    def __init__(self) -> None:
+        self.fd, self._wake = os.pipe()
+        os.set_blocking(self.fd, False)
+        os.set_blocking(self._wake, False)
+        self._answers: queue.SimpleQueue[tuple[str, Callable[[Any], None], Any]] = (
+            queue.SimpleQueue()
+        )
+        self._asked: set[str] = set()
+
+    def busy(self, tag: str) -> bool:
+        """Whether a question with this tag is under way."""
+        return tag in self._asked
+
+    def ask(self, tag: str, question: Callable[[], Any], then: Callable[[Any], None]) -> bool:
+        """Start `question` unless one with this tag is under way.
+
+        `then` is called by the loop with the answer, or with the exception that was raised.
+        """
+        if tag in self._asked:
+            return False
+        self._asked.add(tag)
+        threading.Thread(target=self._run, args=(tag, question, then), daemon=True).start()
+        return True
+
+    def _run(self, tag: str, question: Callable[[], Any], then: Callable[[Any], None]) -> None:
+        try:
+            answer = question()
+        except Exception as error:  # noqa: BLE001 - the loop decides what each error means
+            answer = error
+        self._answers.put((tag, then, answer))
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._wake, b".")
+
+    def finish(self) -> None:
+        """Deliver every answer that has come; called by the loop when `fd` is readable."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.fd, 4096)
+        while True:
+            try:
+                tag, then, answer = self._answers.get_nowait()
+            except queue.Empty:
+                return
+            self._asked.discard(tag)
+            then(answer)

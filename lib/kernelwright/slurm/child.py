@@ -1,0 +1,199 @@
+"""The real kernel, as the agent's child: started from launch.sh on sockets that nobody else can open.
+
+The sockets are files in a 0700 folder (`ipc`), so the node opens no port. Kernels that cannot do that
+(Julia's) get 127.0.0.1; the agent finds out by trying.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import zmq
+
+from .wire import Wire, parent_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+KINDS = {"shell": zmq.DEALER, "iopub": zmq.SUB, "stdin": zmq.DEALER, "control": zmq.DEALER}
+PORTS = ("shell", "iopub", "stdin", "control", "hb")
+NUDGE = 0.05  # seconds between two questions to a kernel that starts
+GRACE = 1.5  # seconds to end by itself; then SIGTERM, then SIGKILL
+
+
+class Child:
+    """One kernel after another in the same allocation; `incarnation` counts them."""
+
+    def __init__(
+        self, *, launch: Path, folder: Path, environ: Mapping[str, str], key: str, scheme: str,
+        transport: str = "ipc",
+    ) -> None:  # fmt: skip
+        self.launch, self.folder, self.environ = launch, folder, environ
+        self.key, self.scheme, self.transport = key, scheme, transport
+        self.context = zmq.Context()
+        self.poller: zmq.Poller | None = None
+        self.process: subprocess.Popen[bytes] | None = None
+        self.sockets: dict[str, Any] = {}
+        self.incarnation = 0
+        self.ready = False
+        self.started = 0.0
+        self._heard: set[str] = set()
+        self._probes: set[str] = set()
+        self._next_nudge = 0.0
+
+    @property
+    def connection_file(self) -> Path:
+        """Where the kernel finds its sockets."""
+        return self.folder / "kernel.json"
+
+    # --- starting and ending ------------------------------------------------------------------
+
+    def start(self, poller: zmq.Poller) -> None:
+        """Start a fresh kernel and connect to it; `ready` becomes true when it really answers."""
+        self.poller = poller
+        self._forget_sockets()
+        self.incarnation += 1
+        self.ready, self.started = False, time.monotonic()
+        self._heard, self._probes = set(), set()
+        connection = self._connection()
+        self._write(connection)
+        self.process = subprocess.Popen(
+            [str(self.launch), "--local", str(self.connection_file)],
+            stdin=subprocess.DEVNULL,
+            env={**self.environ, "JPY_PARENT_PID": str(os.getpid())},
+            start_new_session=True,
+        )
+        self.wire = Wire(self.key, self.scheme)
+        self._connect(connection)
+
+    def _connection(self) -> dict[str, Any]:
+        ipc = self.transport == "ipc"
+        ports = range(1, 6) if ipc else _free_ports(5)
+        return {
+            "transport": self.transport,
+            "ip": str(self.folder / "s") if ipc else "127.0.0.1",
+            "key": self.key,
+            "signature_scheme": self.scheme,
+            "kernel_name": "",
+            **{f"{name}_port": port for name, port in zip(PORTS, ports, strict=True)},
+        }
+
+    def _write(self, connection: Mapping[str, Any]) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.connection_file)
+        fd = os.open(self.connection_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(fd, "w", encoding="utf-8") as file:
+            json.dump(connection, file)
+
+    def _connect(self, connection: Mapping[str, Any]) -> None:
+        name = os.urandom(8)  # the same on shell and stdin: the kernel asks for input by that name
+        for channel, kind in KINDS.items():
+            made = self.context.socket(kind)
+            made.linger = 0
+            made.sndhwm = made.rcvhwm = 0
+            made.reconnect_ivl = 10
+            if kind == zmq.SUB:
+                made.subscribe(b"")
+            else:
+                made.identity = name
+            made.connect(_endpoint(connection, channel))
+            self.sockets[channel] = made
+            if self.poller is not None:
+                self.poller.register(made, zmq.POLLIN)
+
+    def _forget_sockets(self) -> None:
+        for made in self.sockets.values():
+            if self.poller is not None:
+                self.poller.unregister(made)
+            made.close(0)
+        self.sockets = {}
+        for number in range(1, 6):
+            with contextlib.suppress(OSError):
+                os.unlink(self.folder / f"s-{number}")
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the kernel and everything that it started in its group."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, number)
+
+    def end(self, grace: float = GRACE) -> None:
+        """Ask the kernel to end, so that it can tidy up, then make it."""
+        if self.process is None:
+            return
+        if self.ready and grace:
+            self.sockets["control"].send_multipart(
+                self.wire.make("shutdown_request", {"restart": False})
+            )
+            self._wait(grace)
+        self.signal(signal.SIGTERM)
+        self._wait(grace / 2)
+        self.signal(signal.SIGKILL)
+        self.process.wait()
+
+    def _wait(self, seconds: float) -> None:
+        if self.process is not None and seconds:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(seconds)
+
+    def has_ended(self) -> int | None:
+        """The status of a kernel that is gone, as in subprocess; None while it lives."""
+        return self.process.poll() if self.process is not None else None
+
+    # --- the way to readiness -----------------------------------------------------------------
+
+    def nudge(self) -> None:
+        """Ask the starting kernel who it is, again and again, once its socket is there."""
+        now = time.monotonic()
+        if self.ready or now < self._next_nudge:
+            return
+        if self.transport == "ipc" and not (self.folder / "s-1").exists():
+            return
+        patience = NUDGE if "shell" not in self._heard or now - self.started < 5 else 1.0
+        self._next_nudge = now + patience
+        self.sockets["shell"].send_multipart(self.wire.make("kernel_info_request", {}))
+        self._probes.add(f"{self.wire.session}_{self.wire.count}")
+
+    def heard(self, channel: str) -> bool:
+        """A message came before the kernel was ready; whether it is ready now.
+
+        Ready means a reply on shell and a message on iopub: before the subscription has arrived,
+        the first cell's output and its end would be lost, and the cell would hang for ever.
+        """
+        self._heard.add(channel)
+        if {"shell", "iopub"} <= self._heard:
+            self.ready = True
+        return self.ready
+
+    def is_probe(self, frames: list[Any]) -> bool:
+        """Whether a message answers one of our own questions: front ends must not see those."""
+        if not self._probes:
+            return False
+        texts = [bytes(f) if len(f) < 65536 else b"" for f in frames]
+        parent = parent_id(texts)
+        if parent not in self._probes:
+            return False
+        if b'"idle"' in texts[-1]:
+            self._probes.discard(parent)
+        return True
+
+
+def _endpoint(connection: Mapping[str, Any], channel: str) -> str:
+    ip, port = connection["ip"], connection[f"{channel}_port"]
+    return f"ipc://{ip}-{port}" if connection["transport"] == "ipc" else f"tcp://{ip}:{port}"
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]

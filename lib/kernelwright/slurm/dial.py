@@ -1,0 +1,127 @@
+"""How the agent reaches its broker: one address after the other, and again when contact is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import zmq
+
+from . import record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+PATIENCE = 20.0  # seconds until an agent that never had contact gives up
+PROBE = 3.0  # seconds for a TCP connection to one address
+ANSWER = 5.0  # seconds in which a broker that can be reached must welcome us
+
+
+class Dial:
+    """The agent's socket and what it knows of the broker's place."""
+
+    def __init__(self, secrets: Mapping[str, str], where: Path) -> None:
+        self.secrets = secrets
+        self.where = where
+        self.context = zmq.Context()
+        self.name = os.urandom(8).hex().encode()
+        self.socket: Any = None
+        self.place: Mapping[str, Any] = {}
+        self.tried: list[str] = []
+        self.contact = False  # whether a broker has ever welcomed us
+        self.begun = time.monotonic()
+        self._since = self.begun
+        self._probe: threading.Thread | None = None
+        self._found: str | None = None
+        self._bad: set[str] = set()
+
+    def step(self, poller: zmq.Poller) -> None:
+        """Called by the loop until there is contact: probe, connect, try the next address."""
+        if self.socket is not None:
+            if not self.contact and time.monotonic() - self._since > ANSWER:
+                self.tried.append(f"{self._found}: reached, but it is not our notebook's")
+                self._bad.add(self._found or "")
+                self.hang_up(poller)
+            return
+        if self._probe is None:
+            self.place = record.read(self.where) or self.place
+            self._found = None
+            self._probe = threading.Thread(target=self._look, daemon=True)
+            self._probe.start()
+        elif not self._probe.is_alive():
+            self._probe = None
+            if self._found is not None:
+                self._connect(self._found, poller)
+
+    def _look(self) -> None:
+        """Find the first address that accepts a connection (in a thread of its own)."""
+        port = int(self.place.get("port", 0))
+        for address in self.place.get("addresses", []):
+            if address in self._bad:
+                continue
+            try:
+                socket.create_connection((address, port), timeout=PROBE).close()
+            except OSError as error:
+                text = f"{address} port {port}: {error.strerror or error}"
+                if text not in self.tried:
+                    self.tried.append(text)
+                continue
+            self._found = address
+            return
+        self._bad.clear()
+        time.sleep(0.5)
+
+    def _connect(self, address: str, poller: zmq.Poller) -> None:
+        made = self.context.socket(zmq.DEALER)
+        made.identity = self.name
+        made.linger = 500
+        made.sndhwm = made.rcvhwm = 0
+        made.reconnect_ivl = 100
+        made.reconnect_ivl_max = 2000
+        made.tcp_keepalive = 1
+        made.tcp_keepalive_idle = 60
+        made.ipv6 = ":" in address
+        made.curve_serverkey = self.secrets["broker_public"].encode()
+        made.curve_publickey = self.secrets["agent_public"].encode()
+        made.curve_secretkey = self.secrets["agent_secret"].encode()
+        host = f"[{address}]" if ":" in address else address
+        made.connect(f"tcp://{host}:{self.place['port']}")
+        self.socket, self._since = made, time.monotonic()
+        poller.register(made, zmq.POLLIN)
+
+    def hang_up(self, poller: zmq.Poller) -> None:
+        """Leave this address; the next step looks anew."""
+        if self.socket is not None:
+            poller.unregister(self.socket)
+            self.socket.close(0)
+            self.socket = None
+
+    def has_moved(self) -> bool:
+        """Whether another broker (or another place) is written down than the one we dialled."""
+        now = record.read(self.where)
+        keys = ("owner", "port", "addresses")
+        return bool(now) and any(now.get(k) != self.place.get(k) for k in keys)
+
+    def is_hopeless(self) -> bool:
+        """Whether it is time to give up: no broker has welcomed us since the start."""
+        return not self.contact and time.monotonic() - self.begun > PATIENCE
+
+    def send(self, frames: list[Any]) -> None:
+        """Send to the broker; without a connection the stream repeats it later."""
+        if self.socket is not None:
+            with contextlib.suppress(zmq.Again, zmq.ZMQError):
+                self.socket.send_multipart(frames, copy=False)
+
+    def receive(self) -> list[Any] | None:
+        """One link message, or None."""
+        if self.socket is None:
+            return None
+        try:
+            return self.socket.recv_multipart(zmq.NOBLOCK, copy=False)  # type: ignore[no-any-return] # zmq is untyped here
+        except zmq.Again:
+            return None

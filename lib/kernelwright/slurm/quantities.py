@@ -1,0 +1,38 @@
+"""Slurm's notation for times and memory, read into numbers."""
+
+from __future__ import annotations
+
+import re
+
+_TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
+_MEMORY = re.compile(r"(\d+)([KMGT]?)B?", re.IGNORECASE)
+_UNITS = {"K": 1 / 1024, "": 1, "M": 1, "G": 1024, "T": 1024**2}
+UNLIMITED = float("inf")
+
+
+def seconds(text: str) -> float | None:
+    """A walltime as sbatch takes it, in seconds; None when it is none.
+
+    `30` is minutes, `30:00` minutes and seconds, `1-12` days and hours, `1-12:30:00` all of them.
+    """
+    if text.upper() in {"UNLIMITED", "INFINITE"}:
+        return UNLIMITED
+    found = _TIME.fullmatch(text)
+    if not found:
+        return None
+    days, *rest = found.groups()
+    parts = [int(part) for part in rest if part is not None]
+    if days is not None:
+        hours, minutes, secs = (*parts, 0, 0)[:3]
+        return ((int(days) * 24 + hours) * 60 + minutes) * 60 + secs
+    if len(parts) == 1:
+        return parts[0] * 60
+    if len(parts) == 2:
+        return parts[0] * 60 + parts[1]
+    return (parts[0] * 60 + parts[1]) * 60 + parts[2]
+
+
+def mebibytes(text: str) -> float | None:
+    """A memory size as sbatch takes it (`4G`, `500M`, `2048`), in MiB; None when it is none."""
+    found = _MEMORY.fullmatch(text)
+    return int(found[1]) * _UNITS[found[2].upper()] if found else None

@@ -1,0 +1,223 @@
+"""Which allocation a kernel asks for: `--slurm k=v,k=v`, the site's defaults, a session's overrides.
+
+The site's defaults come first, then the kernel's own settings (launcher.json), then what the form
+chose for this session (KERNELWRIGHT_SLURM); the site's limits hold for the result.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from dataclasses import asdict, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UsageError, UserError
+from ..model import SlurmSettings
+from ..recipe import parse as recipe_parse
+from ..recipe.reader import Reader
+from . import quantities
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from ..config.model import SlurmConfig
+
+KEYS = tuple(f.name for f in fields(SlurmSettings))
+OVERRIDES = "KERNELWRIGHT_SLURM"  # environment variable: the session's settings as a JSON object
+
+# options that the broker sets itself, that have a key of their own, or that would start something else
+_REFUSED = {
+    "array": None, "a": None, "chdir": None, "D": None, "comment": None, "dependency": None, "d": None,
+    "error": None, "e": None, "export": None, "export-file": None, "get-user-env": None, "hold": None,
+    "H": None, "input": None, "i": None, "job-name": None, "J": None, "open-mode": None, "output": None,
+    "o": None, "parsable": None, "no-requeue": None, "requeue": None, "signal": None,
+    "test-only": None, "wait": None, "W": None, "wrap": None, "help": None, "h": None, "quiet": None,
+    "Q": None, "version": None, "V": None, "usage": None, "ignore-pbs": None,
+    "partition": "partition", "p": "partition", "ntasks": "ntasks", "n": "ntasks", "nodes": "nodes",
+    "N": "nodes", "cpus-per-task": "cpus_per_task", "c": "cpus_per_task", "time": "time", "t": "time",
+    "gres": "gres", "account": "account", "A": "account", "qos": "qos", "q": "qos",
+    "reservation": "reservation", "constraint": None, "C": None, "mem": "mem",
+}  # fmt: skip
+_REFUSED.pop("constraint")  # `extra=--constraint=...` is how many sites document it
+_REFUSED.pop("C")
+
+
+def parse_settings(text: str) -> SlurmSettings:
+    """Read `partition=defq,ntasks=4,gres=gpu:1,extra=--constraint=skylake`.
+
+    A piece that does not begin with `key=` belongs to the value before it, so that
+    `gres=gpu:1,shard:2` is one value; `extra=` may stand several times.
+    Raises UsageError `slurm-settings` or UserError `invalid-recipe`.
+    """
+    values: dict[str, Any] = {}
+    last: str | None = None
+    for piece in text.split(","):
+        key, equals, value = piece.strip().partition("=")
+        key = key.lower().replace("-", "_").lstrip("_")
+        if equals and (key in KEYS or last is None or not _continues(piece, last)):
+            if key not in KEYS:
+                near = difflib.get_close_matches(key, KEYS, n=1)
+                raise UsageError(
+                    "slurm-settings",
+                    f"`{key[:40]}` is not a Slurm setting",
+                    hint=(f"did you mean `{near[0]}`? " if near else "")
+                    + f"known are {', '.join(KEYS)}; other options go into `extra=--option=value`",
+                )
+            last = key
+            if key == "extra":
+                values.setdefault("extra", []).append(value)
+            else:
+                values[key] = value
+        elif last is not None and piece.strip():
+            _extend(values, last, piece.strip())
+        elif piece.strip():
+            raise UsageError(
+                "slurm-settings",
+                f"`{piece.strip()[:40]}` is not of the form key=value",
+                hint="for example `--slurm partition=short,ntasks=4,time=01:00:00`",
+            )
+    return from_mapping(values, source="--slurm")
+
+
+def _continues(piece: str, last: str) -> bool:
+    """Whether a piece with `=` still belongs to the value before it, as `extra=--a=b,c=d`."""
+    return last == "extra" and piece.strip().startswith("-") is False and ":" in piece
+
+
+def _extend(values: dict[str, Any], last: str, piece: str) -> None:
+    if last != "extra":
+        values[last] += f",{piece}"
+    elif piece.startswith("-"):
+        values["extra"].append(piece)
+    else:
+        values["extra"][-1] += f",{piece}"
+
+
+def from_mapping(data: object, *, source: str) -> SlurmSettings:
+    """Validate plain data; `source` names the file or option in errors."""
+    reader = Reader(data if isinstance(data, dict) else {}, source, ("launcher", "slurm"))
+    if not isinstance(data, dict):
+        reader.fail("must be a mapping of keys to values")
+    settings = recipe_parse.slurm(reader)
+    for option in settings.extra:
+        _check_option(option, source)
+    return settings
+
+
+def _check_option(option: str, source: str) -> None:
+    name = option.partition("=")[0].lstrip("-")
+    if name in _REFUSED:
+        own = _REFUSED[name]
+        raise UserError(
+            "slurm-option-refused",
+            f"`{option[:80]}` cannot be given as an extra Slurm option",
+            context={"in": source},
+            hint=f"use `{own}=...` instead" if own else "the kernel's job needs it for itself",
+        )
+
+
+def to_mapping(settings: SlurmSettings) -> dict[str, Any]:
+    """The settings that are set, as they stand in launcher.json."""
+    data = {**asdict(settings), "extra": list(settings.extra)}
+    return {key: value for key, value in data.items() if value not in (None, [])}
+
+
+def merge(*layers: SlurmSettings) -> SlurmSettings:
+    """Later layers win; their extra options are added, a repeated option replaces the earlier one."""
+    result = SlurmSettings()
+    for layer in layers:
+        set_ = {k: v for k, v in asdict(layer).items() if v is not None and k != "extra"}
+        options = {option.partition("=")[0]: option for option in (*result.extra, *layer.extra)}
+        result = replace(result, **set_, extra=tuple(options.values()))
+    return result
+
+
+def effective(
+    own: SlurmSettings, site: SlurmConfig, *, environ: Mapping[str, str] = os.environ
+) -> SlurmSettings:
+    """What is submitted: defaults, the kernel's own settings, the session's; limits checked.
+
+    Raises UserError `invalid-recipe`, `slurm-option-refused` or `slurm-limit`.
+    """
+    layers = [from_mapping(dict(site.defaults), source="slurm.defaults of the site"), own]
+    if text := environ.get(OVERRIDES):
+        layers.append(from_mapping(_json(text), source=OVERRIDES))
+    settings = merge(*layers)
+    check_limits(settings, site)
+    return settings
+
+
+def of_kernel(generation: Path) -> SlurmSettings:
+    """The kernel's own settings: launcher.json beside its generations; empty where there is none."""
+    path = generation.parent / "launcher.json"
+    try:
+        with open(path, encoding="utf-8") as file:
+            data = json.load(file)
+    except FileNotFoundError:
+        return SlurmSettings()
+    except (OSError, ValueError) as error:
+        raise UserError(
+            "slurm-settings-unreadable",
+            f"`{path}` cannot be read: {error}",
+            hint="write it anew with `kernelwright edit NAME --slurm ...`",
+        ) from error
+    found = data.get("slurm") if isinstance(data, dict) else None
+    return from_mapping(found or {}, source=str(path))
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def check_limits(settings: SlurmSettings, site: SlurmConfig) -> None:
+    """Compare with the site's limits and partitions; UserError `slurm-limit` names the first excess."""
+    if site.partitions and settings.partition:
+        for name in settings.partition.split(","):
+            if name not in site.partitions:
+                near = difflib.get_close_matches(name, site.partitions, n=1)
+                raise UserError(
+                    "slurm-limit",
+                    f"kernels may not run in partition `{name}` here",
+                    hint=(f"did you mean `{near[0]}`? " if near else "")
+                    + f"allowed are {', '.join(site.partitions)}",
+                )
+    for key, read in _LIMITS.items():
+        bound, value = site.limits.get(key), getattr(settings, key)
+        if bound is None or value is None:
+            continue
+        most, asked = read(str(bound)), read(str(value))
+        if most is not None and asked is not None and asked > most:
+            raise UserError(
+                "slurm-limit",
+                f"`{key}={value}` is more than kernels may have here",
+                context={"limit": f"{key}={bound}"},
+                hint=f"choose `{key}={bound}` or less",
+            )
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text.isdigit() else None
+
+
+_LIMITS = {
+    "ntasks": _number,
+    "nodes": _number,
+    "cpus_per_task": _number,
+    "time": quantities.seconds,
+    "mem": quantities.mebibytes,
+}
+
+
+def idle_limit(site: SlurmConfig) -> float | None:
+    """Seconds without a running cell after which a kernel ends; None where the site sets no limit."""
+    value = site.limits.get("idle")
+    try:
+        minutes = float(value) if value is not None else 0.0
+    except (TypeError, ValueError):
+        return None
+    return minutes * 60 if minutes > 0 else None

@@ -1,0 +1,301 @@
+"""A private, throw-away Slurm cluster on this machine, for the tests and benchmarks of Slurm kernels.
+
+    python tests/slurm/cluster.py DIR      start one, print its SLURM_CONF, stop it at Ctrl-C
+
+Every daemon is a child of this process in the foreground, so that it is ended by its own pid. Needs
+root: jobs then run as whoever submits them. `isolated=True` gives every node its own network, host
+name and process ids (network namespaces), so that nodes really have addresses of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+CONF = """\
+ClusterName=mini
+SlurmctldHost={host}({address})
+SlurmctldPort={ctld_port}
+SlurmUser=slurm
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket={dir}/munge/sock,cred_expire=60
+CredType=cred/munge
+MpiDefault=none
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+JobCompType=jobcomp/none
+MailProg=/bin/true
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SwitchType=switch/none
+ReturnToService=2
+StateSaveLocation={dir}/ctld
+SlurmctldPidFile={dir}/ctld/slurmctld.pid
+SlurmctldLogFile={dir}/ctld/slurmctld.log
+SlurmdSpoolDir={dir}/run/%n
+SlurmdPidFile={dir}/run/%n.pid
+SlurmdLogFile={dir}/log/%n.log
+SlurmctldDebug=info
+SlurmdDebug=info
+SchedulerType=sched/backfill
+SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf_interval=1
+MinJobAge=300
+KillWait=2
+WaitTime=0
+InactiveLimit=0
+SlurmctldTimeout=60
+SlurmdTimeout=60
+MessageTimeout=30
+SlurmdParameters=config_overrides
+DefMemPerCPU=64
+"""
+
+
+class ClusterError(Exception):
+    """The cluster did not come up; the text holds the end of its logs."""
+
+
+def missing_parts() -> list[str]:
+    """The names of the programs that a cluster needs and this machine lacks."""
+    names = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "ip", "nsenter")
+    return [n for n in names if shutil.which(n, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+class Cluster:
+    """Two (or more) nodes; partitions: `debug` (default), `long`, and `closed`, which starts nothing.
+
+    A job in `closed` stays PENDING until `open_partition()`.
+    """
+
+    def __init__(self, *, nodes: int = 2, isolated: bool = False) -> None:
+        self.dir = Path(tempfile.mkdtemp(prefix="kwslurm-", dir="/tmp"))
+        self.nodes = [f"n{i}" for i in range(1, nodes + 1)]
+        self.isolated = isolated
+        self.tag = f"{os.getpid() % 100000}{random.randrange(10)}"
+        self.net = f"10.{random.randrange(64, 250)}.{random.randrange(250)}"
+        self.daemons: dict[str, subprocess.Popen[bytes]] = {}
+        self.environ = {
+            **{k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "SBATCH_"))},
+            "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin",
+            "SLURM_CONF": str(self.dir / "etc/slurm.conf"),
+        }
+
+    @property
+    def address(self) -> str:
+        """Where the controller listens: the submit side's address on the cluster's network."""
+        return f"{self.net}.1" if self.isolated else "127.0.0.1"
+
+    # --- starting ---------------------------------------------------------------------------
+
+    def start(self) -> Cluster:
+        """Start everything and wait until every node is idle."""
+        try:
+            self._prepare()
+            if self.isolated:
+                self._bridge()
+            self._daemon("munged", ["munged", "--foreground", *self._munge_options()])
+            self.start_controller()
+            for node in self.nodes:
+                self._start_node(node)
+            self.wait(lambda: self.idle_nodes() == len(self.nodes), 90, "nodes to be idle")
+        except BaseException:
+            logs = self._logs()
+            self.stop()
+            print(logs, file=sys.stderr)
+            raise
+        return self
+
+    def _prepare(self) -> None:
+        self.dir.chmod(0o755)
+        for name in ("etc", "munge", "ctld", "log", "run"):
+            (self.dir / name).mkdir()
+            (self.dir / name).chmod(0o755)
+        shutil.chown(self.dir / "ctld", "slurm")
+        key = self.dir / "munge/key"
+        key.write_bytes(os.urandom(1024))
+        key.chmod(0o400)
+        ctld_port, *node_ports = free_ports(1 + len(self.nodes))
+        host = socket.gethostname().split(".")[0]
+        text = CONF.format(host=host, address=self.address, dir=self.dir, ctld_port=ctld_port)
+        for number, (node, port) in enumerate(zip(self.nodes, node_ports, strict=True), 11):
+            where = (
+                f"NodeAddr={self.net}.{number}"
+                if self.isolated
+                else f"NodeHostname={host} NodeAddr=127.0.0.1"
+            )
+            text += (
+                f"NodeName={node} {where} Port={port} CPUs=4 Sockets=1 CoresPerSocket=4"
+                " ThreadsPerCore=1 RealMemory=8192 State=UNKNOWN\n"
+            )
+        names = ",".join(self.nodes)
+        text += f"PartitionName=debug Nodes={names} Default=YES MaxTime=60 DefaultTime=10 State=UP\n"
+        text += f"PartitionName=long Nodes={names} MaxTime=INFINITE DefaultTime=10 State=UP\n"
+        text += f"PartitionName=closed Nodes={names} MaxTime=60 DefaultTime=10 State=DOWN\n"
+        (self.dir / "etc/slurm.conf").write_text(text)
+
+    def _munge_options(self) -> list[str]:
+        names = {"socket": "sock", "key-file": "key", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
+        return [f"--{option}={self.dir}/munge/{name}" for option, name in names.items()]
+
+    def _daemon(self, name: str, argv: list[str]) -> None:
+        with open(self.dir / "log" / f"{name}.out", "ab") as out:
+            self.daemons[name] = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=self.environ,
+                start_new_session=True, cwd="/",
+            )
+
+    def start_controller(self) -> None:
+        """Start slurmctld; it finds the state of an earlier one."""
+        self._daemon("slurmctld", ["slurmctld", "-D", "-f", self.environ["SLURM_CONF"]])
+        self.wait(lambda: "UP" in self.run("scontrol", "ping", timeout=5), 60, "slurmctld to answer")
+
+    def stop_controller(self) -> None:
+        """End slurmctld cleanly: a killed one may forget the jobs of its last seconds."""
+        child = self.daemons.pop("slurmctld")
+        child.terminate()
+        child.wait(60)
+
+    def _bridge(self) -> None:
+        bridge = f"kwb{self.tag}"
+        self._ip("link", "add", bridge, "type", "bridge")
+        self._ip("addr", "add", f"{self.net}.1/24", "dev", bridge)
+        self._ip("link", "set", bridge, "up")
+
+    def _ip(self, *argv: str) -> None:
+        subprocess.run(["ip", *argv], env=self.environ, check=True, timeout=30)
+
+    def _start_node(self, node: str) -> None:
+        (self.dir / "run" / node).mkdir(exist_ok=True)
+        argv = ["slurmd", "-D", "-f", self.environ["SLURM_CONF"], "-N", node, "-b"]
+        if self.isolated:
+            argv = self._into_namespaces(node, argv)
+        self._daemon(node, argv)
+
+    def _into_namespaces(self, node: str, argv: list[str]) -> list[str]:
+        number = 11 + self.nodes.index(node)
+        space, veth = f"kw{self.tag}-{node}", f"kwv{self.tag}{number}"
+        self._ip("netns", "add", space)
+        self._ip("link", "add", veth, "type", "veth", "peer", "name", "eth0", "netns", space)
+        self._ip("link", "set", veth, "master", f"kwb{self.tag}", "up")
+        self._ip("-n", space, "addr", "add", f"{self.net}.{number}/24", "dev", "eth0")
+        self._ip("-n", space, "link", "set", "eth0", "up")
+        self._ip("-n", space, "link", "set", "lo", "up")
+        inner = f"hostname {node}; exec {' '.join(argv)}"
+        return [
+            "nsenter", f"--net=/run/netns/{space}", "unshare", "--uts", "--mount", "--pid", "--fork",
+            "--kill-child", "--mount-proc", "--propagation", "private", "sh", "-c", inner,
+        ]  # fmt: skip
+
+    # --- asking and changing ----------------------------------------------------------------
+
+    def run(self, *argv: str, timeout: float = 30) -> str:
+        """The stdout of a Slurm client; a failure or a timeout gives what was printed, or ''."""
+        try:
+            done = subprocess.run(
+                argv, env=self.environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, text=True, timeout=timeout, check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return ""
+        return done.stdout
+
+    def idle_nodes(self) -> int:
+        """How many nodes are idle."""
+        found = self.run("sinfo", "-h", "-t", "idle", "-p", "debug", "-o", "%D", timeout=5).strip()
+        return int(found or 0)
+
+    def jobs(self, name: str | None = None) -> list[tuple[str, str]]:
+        """(job id, state) of the jobs that are not over."""
+        pick = [f"--name={name}"] if name else []
+        rows = self.run("squeue", "-h", "-o", "%i|%T", *pick).split()
+        return [tuple(row.split("|")) for row in rows]  # type: ignore[misc]
+
+    def open_partition(self, name: str = "closed") -> None:
+        """Let the jobs of a partition start."""
+        self.run("scontrol", "update", f"PartitionName={name}", "State=UP")
+
+    def close_partition(self, name: str = "closed") -> None:
+        """Let no further job of a partition start."""
+        self.run("scontrol", "update", f"PartitionName={name}", "State=DOWN")
+
+    def wait(self, condition, seconds: float, what: str) -> None:
+        """Poll `condition` until it holds; ClusterError after `seconds`."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise ClusterError(f"waited {seconds} s for {what}\n{self._logs()}")
+            for name, child in self.daemons.items():
+                if child.poll() is not None:
+                    raise ClusterError(f"{name} ended with {child.returncode}\n{self._logs()}")
+            time.sleep(0.1)
+
+    def wait_no_jobs(self, seconds: float = 60) -> float:
+        """Wait until no job is left; the seconds it took."""
+        begun = time.monotonic()
+        self.wait(lambda: not self.jobs(), seconds, "the queue to be empty")
+        return time.monotonic() - begun
+
+    def _logs(self) -> str:
+        found = [*self.dir.glob("log/*"), *self.dir.glob("ctld/*.log"), self.dir / "munge/log"]
+        return "\n".join(f"== {p}\n{p.read_text(errors='replace')[-1500:]}" for p in found if p.is_file())
+
+    # --- stopping ---------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Cancel every job, then end the daemons: killing slurmd alone would leave the jobs alive."""
+        if self._alive("slurmctld"):
+            with contextlib.suppress(ClusterError):
+                self.run("scancel", "--full", *[job for job, _ in self.jobs()])
+                self.wait_no_jobs(30)
+        for name in [n for n in self.daemons if n != "munged"] + ["munged"]:
+            child = self.daemons.pop(name, None)
+            if child is not None and child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait(30)
+        if self.isolated:
+            for node in self.nodes:
+                subprocess.run(["ip", "netns", "del", f"kw{self.tag}-{node}"], env=self.environ, stderr=subprocess.DEVNULL)
+            subprocess.run(["ip", "link", "del", f"kwb{self.tag}"], env=self.environ, stderr=subprocess.DEVNULL)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def _alive(self, name: str) -> bool:
+        return name in self.daemons and self.daemons[name].poll() is None
+
+
+def main() -> int:
+    """Run a cluster until Ctrl-C, for work by hand."""
+    cluster = Cluster(isolated="--isolated" in sys.argv).start()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        print(f"export SLURM_CONF={cluster.environ['SLURM_CONF']}", flush=True)
+        signal.pause()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        cluster.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
