@@ -138,12 +138,11 @@ def _choose(
     except UserError as error:
         problem, log = told(error)
         print(f"kernelwright: {problem.code}: {problem.message}", file=sys.stderr, flush=True)
-        wanted = getattr(error, "recipe", None)
-        name = wanted.name if wanted else asked.wished
-        label = wanted.title if wanted else asked.wished
-        specs.diagnostic(
-            known.folder, known.free(name), label=label, problem=problem, log=error.context.get("log"), runtime=session.runtime,
-        )  # fmt: skip
+        recipe = getattr(error, "recipe", None)
+        name, label = (recipe.name, recipe.title) if recipe else (asked.wished, asked.wished)
+        language = recipe.language if recipe else "python"
+        unmade = specs.Unmade(known.free(name), label, problem, "\n".join(log), language)
+        specs.diagnostic(known.folder, unmade, session.runtime)
         return known.default(), report.about(problem, log), ()
 
 

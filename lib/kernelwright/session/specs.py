@@ -105,24 +105,39 @@ def write(folder: Path, spec: dict[str, Any], resources: Path | None = None) -> 
     (folder / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
 
 
-def diagnostic(
-    kernels: Path, name: str, *, label: str, problem: Problem, log: str | None, runtime: Path
-) -> None:
-    """Write a kernelspec that opens as the diagnostic kernel and says why `name` could not be made."""
-    folder = kernels / name
+@dataclass(frozen=True)
+class Unmade:
+    """A kernel that could not be made: what it would have been called, why there is none, and its log."""
+
+    name: str
+    label: str
+    problem: Problem
+    log: str = ""
+    language: str = "python"
+
+
+def diagnostic(kernels: Path, unmade: Unmade, runtime: Path) -> None:
+    """Write a kernelspec that opens as the diagnostic kernel and says why the wanted one is not there."""
+    folder = kernels / unmade.name
     folder.mkdir(mode=0o700, exist_ok=True)
-    document = {**problem.as_json(), "kernel": name, "log": log}
-    (folder / "problem.json").write_text(json.dumps(document), encoding="utf-8")
-    python = str(runtime / "venv/bin/python")
+    answer = {
+        "version": 1,
+        "kernel": unmade.name,
+        "display_name": unmade.label,
+        "language": unmade.language,
+        "problem": unmade.problem.as_json(),
+        "log": unmade.log,
+        "runtime": str(runtime),
+    }
+    (folder / "problem.json").write_text(json.dumps(answer), encoding="utf-8")
+    start = (str(runtime / "venv/bin/python"), "-I", "-m", "kernelwright.launch.diagnostic")
     spec = {
-        "argv": [
-            python, "-I", "-m", "kernelwright.launch.diagnostic", str(folder / "problem.json"), "{connection_file}",
-        ],
-        "display_name": f"{label} (could not be made)",
-        "language": "python",
+        "argv": [*start, str(folder / "problem.json"), "{connection_file}"],
+        "display_name": f"{unmade.label} (could not be made)",
+        "language": unmade.language,
         "interrupt_mode": "message",
         "metadata": {},
-    }  # fmt: skip
+    }
     (folder / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
 
 
