@@ -9,6 +9,7 @@ require "json"
 class Catalog
   PLACE = "/etc/ood/config/apps/kernelwright/catalog.json".freeze
   LIMIT = 16 << 20 # bytes
+  LONE_SURROGATE = /\\u[dD][89abAB]\h\h(?!\\u[dD][c-fC-F]\h\h)|(?<!\\u[dD][89abAB]\h\h)\\u[dD][c-fC-F]\h\h/.freeze
   KINDS = %w[venv conda container].freeze
   BOUNDS = { "hours" => [4, 1, 12], "cores" => [1, 1, 64], "memory_gb" => [0, 0, 512], "gpus" => [0, 0, 0] }.freeze
 
@@ -31,10 +32,19 @@ class Catalog
 
       file.read(limit)
     end
-    found = JSON.parse(text.force_encoding("UTF-8").scrub("\uFFFD"))
+    found = parse(text.force_encoding("UTF-8").scrub("\uFFFD"))
     found.is_a?(Hash) ? found : {}
   rescue StandardError
     {}
+  end
+
+  # JSON whose half surrogates, which Ruby refuses with the whole file, are replaced.
+  def self.parse(text)
+    JSON.parse(text)
+  rescue JSON::ParserError
+    raise unless text.match?(/\\u[dD][89a-fA-F]/)
+
+    JSON.parse(text.gsub(LONE_SURROGATE, "\\ufffd"))
   end
 
   def self.read(path = ENV["KERNELWRIGHT_CATALOG"] || PLACE)
