@@ -164,7 +164,7 @@ def reference() -> str:
             if key.example:
                 parts.append(
                     "```yaml\n"
-                     f"{name}:\n"
+                    f"{name}:\n"
                     + "\n".join(line[4:] for line in key.example.strip("\n").splitlines())
                     + "\n```"
                 )
