@@ -21,7 +21,7 @@ from pathlib import Path
 from kernelwright.environments.pip_settings import uv_environment
 
 LIBRARY = re.compile(r"(/(?:usr/)?lib(?:32|64)?/\S*\.so\S*)")
-TOOLS = ("cat", "ls", "env", "uname", "id", "sed", "head", "sleep", "rm", "mkdir", "dirname", "basename", "grep", "expr")
+TOOLS = ("cat", "ls", "env", "uname", "id", "sed", "head", "sleep", "rm", "mkdir", "dirname", "basename", "grep", "expr", "which")
 PYTHON = Path(os.path.realpath("/usr/bin/python3"))  # such as /usr/bin/python3.11
 SITE = f"usr/local/lib/{PYTHON.name}/dist-packages"
 UNUSED = ("__pycache__", "test", "tests", "idlelib", "tkinter", "lib2to3", "turtledemo", "ensurepip")
@@ -76,8 +76,13 @@ class Imagery:
         return self.root / "bare"
 
     def mini(self):
-        """`bare` with today's ipykernel."""
-        return self._over(self.bare(), "mini", lambda root: packages(root / SITE, ["ipykernel"]))
+        """`bare` with today's ipykernel and bash."""
+
+        def change(root):
+            add_programs(root, ["/usr/bin/bash"])
+            packages(root / SITE, ["ipykernel"])
+
+        return self._over(self.bare(), "mini", change)
 
     def old_kernel(self):
         """`bare` with an ipykernel from before interrupt messages."""
@@ -209,6 +214,7 @@ def skeleton(root):
     for name in ("resolv.conf", "hosts", "localtime"):
         (root / "etc" / name).touch()
     (root / "image.txt").write_text("inside\n")
+    shutil.copytree("/usr/lib/locale/C.utf8", root / "usr/lib/locale/C.utf8")
 
 
 def tools():

@@ -58,7 +58,7 @@ def start_of(recipe: Recipe, findings: Findings, image: str) -> Start:
     for spec in findings.kernelspecs:
         if spec.language == recipe.language:
             return Start(spec.argv, spec.interrupt_mode or "signal")
-    if recipe.language == "bash" and findings.python:
+    if recipe.language == "bash" and findings.python and "bash" in findings.programs:
         return _bash(findings, image)
     if recipe.language == "r" and findings.irkernel and "R" in findings.programs:
         argv = (findings.programs["R"], "--slave", "-e", "IRkernel::main()", "--args", "{connection_file}")
@@ -88,7 +88,7 @@ def _bash(findings: Findings, image: str) -> Start:
 HINTS = {
     "r": 'install IRkernel in the image: `R -e \'install.packages("IRkernel")\'`',
     "julia": "install IJulia in the image for all users, with its kernelspec in /usr/local/share/jupyter",
-    "bash": "the bash kernel runs under Python: use an image that has Python 3",
+    "bash": "the bash kernel needs bash and Python 3 in the image",
     "python": "install Python 3 in the image, or choose another language with --language",
 }
 

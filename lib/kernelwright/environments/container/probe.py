@@ -95,7 +95,7 @@ def probe(runtime: Runtime, image: str, language: str, environ: Mapping[str, str
     """Ask the image. Raises UserError `image-wrong-architecture`, `image-start-failed` or `command-timed-out`."""
     environ = runtime.environment(environ)
     found, unsquash = _ask_python(runtime, image, environ)
-    if found is None or language not in {"python", "bash"}:
+    if found is None or language != "python":
         found = _ask_shell(runtime, image, environ, found or Findings(), unsquash=unsquash)
     return _with(found, unsquash=unsquash)
 
