@@ -12,7 +12,13 @@ end
 
 request = JSON.parse($stdin.read)
 catalog = kw::Catalog.read
-values = (request["values"] || {}).transform_values { |text| Base64.strict_decode64(text).force_encoding("UTF-8") }
+unpack = ->(packed) { packed.transform_values { |text| Base64.strict_decode64(text).force_encoding("UTF-8") } }
+check = lambda do |packed|
+  answers = kw::Answers.new(catalog, unpack.call(packed)).check
+  { "ok" => true, "kernel" => answers.kernel, "submit" => kw::Job.new(catalog, answers).submit }
+rescue kw::Answers::Refused => e
+  { "ok" => false, "message" => e.message }
+end
 answer =
   case request["action"]
   when "options"
@@ -21,12 +27,7 @@ answer =
   when "form"
     kw::Fields.new(catalog, home: kw::Catalog.home, root: ROOT).form
   when "check"
-    begin
-      answers = kw::Answers.new(catalog, values).check
-      { "ok" => true, "kernel" => answers.kernel, "submit" => kw::Job.new(catalog, answers).submit }
-    rescue kw::Answers::Refused => e
-      { "ok" => false, "message" => e.message }
-    end
+    { "found" => request["cases"].map(&check) }
   when "budget"
     times = Array.new(request["rounds"]) do
       begun = Process.clock_gettime(Process::CLOCK_MONOTONIC)

@@ -34,8 +34,8 @@ def pack(values):
 def ask(action, **more):
     """One of the driver's actions."""
     request = {"action": action, **{k: v for k, v in more.items() if k not in {"home", "catalog", "user", "env"}}}
-    if "values" in request:
-        request["values"] = pack(request["values"])
+    if "cases" in request:
+        request["cases"] = [pack(case) for case in request["cases"]]
     return call(DRIVER, request, **{k: more[k] for k in ("home", "catalog", "user", "env") if k in more})
 
 
