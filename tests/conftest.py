@@ -40,6 +40,14 @@ def home(tmp_path, monkeypatch):
     return folder
 
 
+@pytest.fixture(scope="session")
+def uv_cache():
+    """A cache of downloaded packages that outlives the homes of single tests."""
+    folder = SHARED / f"uv-cache-{os.getuid()}"
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    return folder
+
+
 @pytest.fixture
 def site():
     """The settings of a site that has configured nothing."""

@@ -62,7 +62,7 @@ FAILURES = (
         "relax or leave out one of the requirements named below",
     ),
     (
-        r"Failed to parse|Expected (?:package name|one of)|Couldn't parse|not a valid requirement",
+        r"Failed to parse|[Uu]nexpected .*expected|Expected (?:package name|one of)|Couldn't parse|not a valid requirement",
         "invalid-requirement",
         "a requirement cannot be read",
         "write one requirement a line, for example `numpy>=2`",
