@@ -4,9 +4,8 @@
 # It reads two small files of the session (docs/reference/schemas/progress.schema.json and report.schema.json),
 # starts no process and never raises. The dashboard inserts the text unescaped and as markdown: everything is
 # escaped here, and no line of the result is empty. Standard library only.
-require "erb"
+require "cgi"
 require "json"
-require "time"
 
 # The parts of one session's card, as HTML in one block.
 class Card
@@ -41,8 +40,8 @@ class Card
   private
 
   def h(text)
-    # entities instead of line ends: an empty line would end the block for markdown
-    ERB::Util.html_escape(Text.clean_lines(text)).gsub(/\r\n|\r|\n/, "&#10;").gsub(/[*_`\[\]\\~|#]/) { |c| "&##{c.ord};" }
+    escaped = CGI.escapeHTML(Text.clean_lines(text)).gsub(/[*_`\[\]\\~|]/) { |sign| "&##{sign.ord};" }
+    escaped.gsub(/\r\n|\r|\n/, "&#10;") # an empty line would end the block for markdown
   end
 
   def read(name)

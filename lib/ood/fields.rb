@@ -2,6 +2,7 @@
 #
 # Called by form.yml.erb on the web node, in the user's dashboard. Standard library only. Every text is for a
 # person who has never seen a shell; a field that does not count for the chosen software is ignored, not an error.
+require "cgi"
 
 # The mapping of form.yml: `form`, `attributes`, `cluster` and the header.
 class Fields
@@ -34,7 +35,7 @@ class Fields
 
   def header
     message = @catalog.message
-    message ? { "form_header" => "<div class=\"alert alert-info\">#{ERB::Util.html_escape(Text.clean(message, 500))}</div>" } : {}
+    message ? { "form_header" => "<div class=\"alert alert-info\">#{CGI.escapeHTML(Text.clean(message, 500))}</div>" } : {}
   end
 
   def attributes_in_order
@@ -190,7 +191,7 @@ class Fields
 
   def other_help
     shell = @catalog.command ? " In a shell, “#{Text.clean(@catalog.command, 120)} list” shows all names." : ""
-    "Wins over the list above when it is filled in. For example: my-kernel.#{ERB::Util.html_escape(shell)}"
+    "Wins over the list above when it is filled in. For example: my-kernel.#{CGI.escapeHTML(shell)}"
   end
 
   def installer
@@ -216,8 +217,8 @@ class TemplateField
   private
 
   def help
-    own = @parameter["help"].is_a?(String) ? " #{ERB::Util.html_escape(Text.clean(@parameter["help"], 300))}" : ""
-    "Counts for “#{ERB::Util.html_escape(Text.clean(@template["label"] || @template["name"]))}”.#{own}"
+    own = @parameter["help"].is_a?(String) ? " #{CGI.escapeHTML(Text.clean(@parameter["help"], 300))}" : ""
+    "Counts for “#{CGI.escapeHTML(Text.clean(@template["label"] || @template["name"]))}”.#{own}"
   end
 
   def value
