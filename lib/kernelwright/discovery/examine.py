@@ -164,7 +164,7 @@ def _kernel(candidate: Candidate, reading: Reading) -> Kernel:
         path=candidate.folder,
         owned=owned,
         visible=False,
-        problems=reading.problems,
+        problems=(*_named(reading.problems, candidate.name), *_alias(candidate, mine)),
         spec=spec,
         group=candidate.root.group,
         stamp=reading.facts,
@@ -172,6 +172,23 @@ def _kernel(candidate: Candidate, reading: Reading) -> Kernel:
         loads=reading.listed,
     )
     return _owned(kernel) if owned else kernel
+
+
+def _named(problems: tuple[Problem, ...], name: str) -> tuple[Problem, ...]:
+    """Hints with the kernel's own name in the command, to be pasted."""
+    return tuple(
+        replace(p, hint=p.hint.replace("NAME", name)) if p.hint and p.hint[:2] == "`k" else p
+        for p in problems
+    )
+
+
+def _alias(candidate: Candidate, mine: Any) -> tuple[Problem, ...]:
+    """The name that a kernel had before it was renamed: old notebooks still ask for it."""
+    new = mine.get("alias_of") if isinstance(mine, dict) else None
+    if not isinstance(new, str):
+        return ()
+    text = f"`{candidate.name}` is the former name of `{new[:80]}`"
+    return (Problem("kernel-alias", "note", text),)
 
 
 def _owned(kernel: Kernel) -> Kernel:

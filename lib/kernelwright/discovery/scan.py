@@ -214,10 +214,11 @@ def _native(kernels: list[Kernel]) -> list[Kernel]:
 
 
 def _with_state(kernel: Kernel) -> Kernel:
-    return replace(kernel, state=_state(kernel))
+    return replace(kernel, state=state_of(kernel))
 
 
-def _state(kernel: Kernel) -> State:
+def state_of(kernel: Kernel) -> State:
+    """The one word for a kernel with these problems; `doctor` asks again with more of them."""
     codes = {problem.code for problem in kernel.problems}
     if "untrusted-kernel" in codes:
         return "untrusted"

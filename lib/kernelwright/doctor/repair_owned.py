@@ -1,0 +1,228 @@
+"""Repairs of the kernels that we made: launch files, an environment that was purged, a lost kernel.json."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import environments
+from ..builder import Builder
+from ..environments.base import Place
+from ..errors import UserError
+from ..model import PrefixSpec, with_lock
+from ..store import Owned, Store, kernelspec, lock, write_json, write_text
+from ..store.atomic import make_folder
+from .owned import made_of, recipe_of
+from .search import find_moved
+from .steps import Outcome, Step, diff
+
+if TYPE_CHECKING:
+    from ..model import Generation, Made, Recipe
+    from ..progress import Progress
+    from .diagnose import Diagnosis
+    from .subject import Around, Subject
+
+GONE = frozenset(
+    {
+        "environment-missing",
+        "interpreter-not-found",
+        "base-python-missing",
+        "ipykernel-missing",
+        "image-not-found",
+        "image-missing",
+        "image-unusable",
+    }
+)
+FILES = frozenset({"launch-script-missing", "script-not-executable"})
+
+
+def plan(one: Subject, found: Diagnosis, progress: Progress, prefix: str | None) -> list[Step]:
+    """The steps for one of our kernels."""
+    folder = one.generation
+    recipe = recipe_of(folder) if folder else None
+    made = made_of(one.made)
+    if folder is None or recipe is None or made is None:
+        return []
+    errors = {p.code for p in found.problems if p.severity == "error"}
+    if prefix is not None or (isinstance(recipe.environment, PrefixSpec) and errors & GONE):
+        return _repoint(one, recipe, progress, prefix)
+    if errors & GONE and recipe.kind in {"venv", "conda", "container"}:
+        what = f"make the environment of `{recipe.name}` again{' from its lock' if _lock(folder, made) else ''}: {made.prefix or recipe.kind}"
+        return [Step("environment", what, lambda: rebuild(one, recipe, made, progress))]
+    if errors & FILES:
+        return [_launch_files(one, folder, recipe, made)]
+    return []
+
+
+def builder_for(around: Around, progress: Progress, *, test: bool = True) -> Builder:
+    """The builder of this home."""
+    return Builder(around.home, around.environ, around.site, around.runtime, progress, test=test)
+
+
+def _repoint(one: Subject, recipe: Recipe, progress: Progress, prefix: str | None) -> list[Step]:
+    """A kernel over somebody's environment that was moved: the recipe gets its new place."""
+    spec = recipe.environment
+    if not isinstance(spec, PrefixSpec):
+        raise UserError(
+            "not-a-prefix-kernel",
+            f"the environment of `{recipe.name}` is made by kernelwright and has no other place",
+            hint=f"`kernelwright repair {recipe.name}` makes it again",
+        )
+    old = Path(one.made.get("prefix") or spec.path)
+    places = (
+        [Path(os.path.abspath(os.path.expanduser(prefix)))]
+        if prefix
+        else find_moved(old, one.around)
+    )
+    if len(places) != 1:
+        return []
+    changed = replace(recipe, environment=PrefixSpec(str(places[0])))
+    text = f"start the environment in {places[0]}, which was {old}"
+    return [Step("environment", text, lambda: _next(one, changed, progress))]
+
+
+def _next(one: Subject, recipe: Recipe, progress: Progress) -> None:
+    builder = builder_for(one.around, progress)
+    builder.next_generation(builder.store.find(recipe.name), recipe)
+
+
+def _lock(folder: Path, made: Made) -> str | None:
+    path = folder / made.lock if made.lock else None
+    return str(path) if path is not None and path.is_file() else None
+
+
+def rebuild(one: Subject, recipe: Recipe, made: Made, progress: Progress) -> None:
+    """Make the same generation again in its own place (a scratch purge took it), then start it once."""
+    folder = one.generation
+    assert folder is not None  # noqa: S101 - plan() has looked
+    around = one.around
+    store = Store(around.home, around.site, around.environ)
+    kernel_id, number = folder.parent.name, folder.name
+    prefix = Path(made.prefix) if made.prefix else store.environments() / kernel_id / number / "env"
+    environ = {**around.environ, **recipe.build_env}
+    with lock(
+        store.lock_path(recipe.name),
+        command=f"kernelwright repair {recipe.name}",
+        wait=600,
+        on_wait=progress.note,
+    ):
+        make_folder(prefix.parent)
+        place = Place(prefix, folder, around.home, environ, around.site, around.runtime)
+        again = environments.kind(recipe.kind).make(
+            with_lock(recipe, _lock(folder, made)), place, progress
+        )
+        write_json(
+            folder / "made.json", {k: getattr(again, k) for k in type(again).__dataclass_fields__}
+        )
+        for path, text in render_files(one, folder, recipe, again).items():
+            write_text(path, text, 0o755 if path.suffix == ".sh" else 0o644)
+        _start(one, recipe, folder, progress)
+
+
+def _start(one: Subject, recipe: Recipe, folder: Path, progress: Progress) -> None:
+    from ..launch.starttest import start_test
+
+    progress.phase("test", "starting the kernel once")
+    mode = recipe.interrupt_mode or "signal"
+    argv = [str(folder / "launch.sh"), "--local", "{connection_file}"]
+    result = start_test(
+        argv,
+        env=dict(one.around.environ),
+        cwd=one.around.home,
+        timeout=60,
+        interrupt_mode=mode,
+        log=folder / "test.log",
+        language=recipe.language,
+    )
+    if not result.ok and result.problem is not None:
+        problem = result.problem
+        raise UserError(
+            problem.code,
+            problem.message,
+            context={"evidence": problem.evidence or "none"},
+            hint=problem.hint,
+        )
+
+
+def render_files(one: Subject, folder: Path, recipe: Recipe, made: Made) -> dict[Path, str]:
+    """The launch files of a generation as they should be."""
+    from ..launch.render import render
+
+    command = environments.kind(recipe.kind).command(recipe, made)
+    around = one.around
+    files = render(
+        recipe, command, generation=folder, runtime=around.runtime, made=made, site=around.site
+    )
+    return {folder / name: text for name, text in files.items()}
+
+
+def _launch_files(one: Subject, folder: Path, recipe: Recipe, made: Made) -> Step:
+    files = render_files(one, folder, recipe, made)
+    shown = []
+    for path, text in files.items():
+        old = path.read_text(errors="replace") if path.is_file() else ""
+        if old != text:
+            shown.append(diff(old, text, path) if old else f"+ {path}")
+
+    def apply() -> None:
+        for path, text in files.items():
+            write_text(path, text, 0o755 if path.suffix == ".sh" else 0o644)
+
+    return Step(
+        "launch",
+        f"write the start script of `{recipe.name}` again",
+        apply,
+        "\n".join(shown),
+        tuple(files),
+    )
+
+
+def restore(name: str, around: Around, progress: Progress, *, dry_run: bool) -> Outcome:
+    """A kernel of ours whose kernel.json is gone: publish its newest generation again.
+
+    Raises UserError `no-such-kernel` when no generation carries that name.
+    """
+    store = Store(around.home, around.site, around.environ)
+    lost = lost_generation(name, store)
+    if lost is None:
+        store.find(name)  # raises with the nearest names
+        raise UserError("no-such-kernel", f"there is no kernel called `{name[:80]}`")
+    step = publish_step(name, lost, store, around, progress)
+    if not dry_run:
+        step.apply()
+    return Outcome(name, (step,), dry_run=dry_run)
+
+
+def publish_step(
+    name: str, lost: Generation, store: Store, around: Around, progress: Progress
+) -> Step:
+    """Publish a generation under its name again; a broken kernel.json is moved to the backups first."""
+    folder = store.specs / name
+
+    def apply() -> None:
+        if os.path.lexists(folder):
+            progress.note(
+                f"what was there is now in {kernelspec.move_to_backup(folder, store.backups)}"
+            )
+        spec: dict[str, Any] = {"metadata": {"kernelwright": {"recipe_hash": ""}}}
+        owned = Owned(name, lost.kernel_id, folder, spec, lost.number)
+        builder_for(around, progress).switch(owned, lost.number)
+
+    return Step("kernelspec", f"publish generation {lost.number} of `{name}` again", apply)
+
+
+def lost_generation(name: str, store: Store) -> Generation | None:
+    """The newest complete generation of a kernel of ours that no kernelspec leads to any more."""
+    published = {owned.id for owned in store.kernels()}
+    try:
+        ids = sorted(os.listdir(store.data / "kernels"))
+    except OSError:
+        return None
+    found = []
+    for kernel_id in ids:
+        if kernel_id in published:
+            continue
+        found += [g for g in store.generations(kernel_id)[-1:] if g.recipe.name == name]
+    return max(found, key=lambda g: g.created, default=None)
