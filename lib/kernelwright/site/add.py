@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UserError
 from ..recipe import check_name, load, to_mapping
 from ..store.atomic import make_folder, write_bytes
-from .adopt import add_entries
+from .append import add_entries
 
 if TYPE_CHECKING:
     from ..config.load import Loaded

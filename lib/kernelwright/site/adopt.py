@@ -1,7 +1,6 @@
 """`site adopt`: the site's existing kernelspecs become central entries of a file in conf.d.
 
-The kernels stay where they are. The file is written with ruamel.yaml, so that an existing one keeps its
-comments and its order.
+The kernels stay where they are; people get what the site's folders hold at that time.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from ..errors import UserError
 from ..recipe import propose_name
 from ..recipe.names import NAME
 from ..store import kernelspec
-from ..store.atomic import explained, write_text
+from .append import add_entries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,43 +98,3 @@ def _entry(folder: Path, known: dict[str, str]) -> tuple[dict[str, Any] | None, 
     if isinstance(label, str) and label.strip() and label.isprintable():
         entry["label"] = label.strip()[:120]
     return {**entry, "path": str(folder)}, ""
-
-
-def add_entries(file: str, section: str, entries: Sequence[dict[str, Any]], *, note: str) -> None:
-    """Append to the list `section` of a YAML file, made where missing; comments and order stay."""
-    import io
-
-    from ruamel.yaml import YAML
-    from ruamel.yaml.comments import CommentedMap
-    from ruamel.yaml.error import YAMLError
-
-    yaml = YAML(typ="rt")
-    yaml.width = 100
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    try:
-        with open(file, encoding="utf-8") as stream:
-            data = yaml.load(stream)
-    except FileNotFoundError:
-        data = None
-    except (OSError, UnicodeDecodeError, YAMLError, ValueError, RecursionError) as error:
-        raise UserError(
-            "site-broken",
-            f"`{file}` cannot be read, so nothing was added to it",
-            hint=f"`kernelwright site check --config {file}` says why",
-        ) from error
-    if data is None:
-        data = CommentedMap()
-        data.yaml_set_start_comment(note)
-    if not isinstance(data, dict) or not isinstance(data.get(section) or [], list):
-        raise UserError(
-            "site-broken", f"`{section}` of `{file}` is not a list, so nothing was added to it"
-        )
-    if data.get(section):
-        data[section].extend(entries)
-    else:
-        data[section] = list(entries)
-    text = io.StringIO()
-    yaml.dump(data, text)
-    with explained(Path(file)):
-        Path(file).parent.mkdir(parents=True, exist_ok=True)
-    write_text(Path(file), text.getvalue(), 0o644)
