@@ -9,6 +9,7 @@ prefix=${1:?usage: scripts/install.sh PREFIX}
 source=$(cd "$(dirname "$0")/.." && pwd)
 jupyter=${JUPYTER:-1}
 bundle=${BUNDLE:-}
+export UV_NATIVE_TLS=1 UV_SYSTEM_CERTS=1 # the certificates that the site trusts (older and newer name)
 
 say() { printf '%s\n' "$*"; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
