@@ -148,9 +148,8 @@ class Answers
 
   def title
     said = self["kw_title"]
-    return if said.empty? && @kernel.start_with?("template:")
+    return if said.empty? # named after the first package, the file's own name or the image
 
-    refuse("Name it", "new software needs a name. For example: RNA analysis") if said.empty?
     refuse("Name it", "it is longer than 80 characters") if said.size > 80
     plain = said.unicode_normalize(:nfkd).encode("US-ASCII", invalid: :replace, undef: :replace, replace: "")
     refuse("Name it", "it needs at least one of the letters a-z or a digit. For example: RNA analysis") unless plain.match?(/[A-Za-z0-9]/)
@@ -234,7 +233,7 @@ class Answers
   def advanced
     word("kw_qos", "Quality of service")
     word("kw_reservation", "Reservation")
-    refuse("Packages come from", "#{Text.shown(self["kw_tool"])} is not a choice") unless ["", "pip", "conda"].include?(self["kw_tool"])
+    refuse("Packages come from", "#{Text.shown(self["kw_installer"])} is not a choice") unless ["", "venv", "conda"].include?(self["kw_installer"])
     self["kw_modules"].split(/[\s,]+/).each do |one|
       refuse("Modules for the server", "#{Text.shown(one)} is not a module's name. For example: gcc/12") unless MODULE.match?(one)
     end

@@ -10,7 +10,7 @@ class Fields
           "new:container" => %w[kw_title kw_image kw_only] }.freeze
   MAKING = %w[kw_title kw_packages kw_file kw_image kw_only].freeze
   DIRECTIVES_LIMIT = 300 # options; beyond, hide directives would triple the page, and form.js hides by itself
-  ADVANCED = %w[kw_more kw_other kw_modules kw_tool kw_qos kw_reservation kw_slurm].freeze
+  ADVANCED = %w[kw_more kw_other kw_modules kw_installer kw_qos kw_reservation kw_slurm].freeze
   UI = { "lab" => "JupyterLab", "notebook" => "Jupyter Notebook" }.freeze
 
   def initialize(catalog, home:, root:)
@@ -80,7 +80,7 @@ class Fields
   def making
     only = @catalog.build["partition"] ? "It then runs where this site builds software, without a GPU. " : ""
     found = {
-      "kw_title" => new_field("Name it (new software)", "What you will see in the notebook's menu. For example: RNA analysis",
+      "kw_title" => new_field("Name it (new software)", "What you will see in the notebook's menu. For example: RNA analysis. Empty: named after the first package",
                               "maxlength" => 80, "placeholder" => "RNA analysis"),
       "kw_packages" => new_field("Packages (new software)", packages_help, "widget" => "text_area", "rows" => 5,
                                  "placeholder" => "numpy\npandas>=2"),
@@ -181,7 +181,7 @@ class Fields
       "kw_qos" => { "label" => "Quality of service", "help" => "sbatch --qos. For example: debug. Empty: your usual one" },
       "kw_reservation" => { "label" => "Reservation", "help" => "sbatch --reservation. For example: course. Empty: none" }
     }
-    found["kw_tool"] = installer if (@catalog.kinds & %w[venv conda]).size == 2
+    found["kw_installer"] = installer if (@catalog.kinds & %w[venv conda]).size == 2
     if @catalog.slurm_options?
       found["kw_slurm"] = { "widget" => "text_area", "rows" => 2, "label" => "More Slurm options",
                             "help" => "One a line, for example --constraint=avx512" }
@@ -197,7 +197,7 @@ class Fields
   def installer
     own = @catalog.packages == "conda" ? "conda" : "pip"
     { "widget" => "select", "label" => "Packages come from", "cacheable" => false,
-      "options" => [["The usual way here (#{own})", ""], ["pip (PyPI)", "pip"], ["conda", "conda"]],
+      "options" => [["The usual way here (#{own})", ""], ["pip (PyPI)", "venv"], ["conda", "conda"]],
       "help" => "Counts for a list of packages. For example conda when a package is no Python package." }
   end
 end

@@ -62,7 +62,7 @@ def test_ids_are_letters_and_none_begins_or_ends_another(which, request):
 
 
 def test_the_ordinary_path_shows_at_most_nine_fields(full):
-    hidden = {"kw_title", "kw_packages", "kw_file", "kw_image", "kw_only", "kw_other", "kw_modules", "kw_tool", "kw_qos", "kw_reservation", "kw_slurm"}
+    hidden = {"kw_title", "kw_packages", "kw_file", "kw_image", "kw_only", "kw_other", "kw_modules", "kw_installer", "kw_qos", "kw_reservation", "kw_slurm"}
     ordinary = [f for f in shown(full) if f not in hidden and not f.startswith("kwt_")]
     assert set(ordinary) - {"kw_more"} <= ORDINARY
     assert len(set(ordinary) - {"kw_more"}) == 9
