@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .rules import Rule
 
 EVIDENCE = 12  # lines
+OURS = re.compile(r"^\S*/(?:start|modules|launch)\.sh: line \d+: ")  # which line of ours ran it says nothing
 LONG_LINE = 400
 WALLTIME_MARGIN = 120  # Slurm warns that long before its limit at most
 
@@ -29,7 +30,8 @@ class Start:
 
     `what` is launch.sh's own word for how it went (exited, kernel-silent, module-failed, launch-ended,
     modules-unavailable), `step` what it was doing. `kills` are processes that the kernel's
-    out-of-memory killer took from our cgroup meanwhile; limit and peak are bytes; times are epochs.
+    out-of-memory killer took from our cgroup meanwhile; limit and peak are bytes; times are epochs; `recipe`
+    is the text of recipe.yml, for the line that is to be changed.
     """
 
     name: str = "NAME"
@@ -38,7 +40,7 @@ class Start:
     kind: str | None = None
     interpreter: str | None = None
     script: str = "SCRIPT"
-    recipe: str | None = None
+    recipe: str = ""
     what: str = "exited"
     step: str = ""
     seconds: float | None = None
@@ -55,7 +57,7 @@ class Start:
     modules_available: tuple[str, ...] = ()
 
 
-def explain(status: int | None, stderr: str, start: Start = Start()) -> Problem:  # noqa: B008 - frozen
+def explain(status: int | None, stderr: str, start: Start = Start()) -> Problem:
     """Why the kernel did not start.
 
     `status` as a shell or subprocess gives it (negative or 128 + n for signal n); None when it was
@@ -101,7 +103,7 @@ def plain(text: str) -> str:
 
 def tail(text: str, lines: int = EVIDENCE) -> str:
     """The last lines that say something, each cut to a readable length."""
-    said = [line[:LONG_LINE] for line in text.splitlines() if line.strip()]
+    said = [OURS.sub("", line)[:LONG_LINE] for line in text.splitlines() if line.strip()]
     return "\n".join(said[-lines:])
 
 
@@ -110,9 +112,19 @@ def _from_rule(rule: Rule, found: re.Match[str], text: str, start: Start) -> Pro
     names.setdefault("what", next(iter(names.values()), start.interpreter or "it"))
     values = _Words({**asdict(start), **names})
     hint = rule.hint.format_map(values)
+    evidence = _around(text, found)
+    if rule.code.startswith("module-"):
+        evidence = "\n".join(filter(None, [_recipe_line(names["what"], start.recipe), evidence]))
     if rule.code == "module-missing":
         hint = _nearest_modules(names["what"], start) + hint
-    return Problem(rule.code, "error", rule.message.format_map(values), hint, _around(text, found))
+    return Problem(rule.code, "error", rule.message.format_map(values), hint, evidence)
+
+
+def _recipe_line(module: str, recipe: str) -> str:
+    for number, line in enumerate(recipe.splitlines(), 1):
+        if module in line:
+            return f"recipe.yml, line {number}: {line.strip()}"
+    return ""
 
 
 class _Words(dict[str, object]):
@@ -161,7 +173,7 @@ def _by_step(start: Start, text: str) -> Problem | None:
             "module-failed",
             "error",
             f"`{start.step}` failed",
-            f"try it in a shell: `{start.step}`; {start.command} edit {start.name} changes the recipe",
+            f"try `{start.step}` in a shell; {start.command} edit {start.name} changes the recipe",
             tail(text),
         )
     return None
@@ -204,7 +216,7 @@ def _silent(start: Start, text: str) -> Problem:
         "error",
         f"the kernel was started but did not answer{waited}",
         "restart it: the files are often faster the second time; where it is always that slow, set "
-        f"`env: {{KERNELWRIGHT_START_LIMIT: \"300\"}}` in the recipe ({start.command} edit {start.name})",
+        f"`env: {{KERNELWRIGHT_START_LIMIT: '300'}}` in the recipe ({start.command} edit {start.name})",
         tail(text) or None,
     )
 
@@ -225,7 +237,7 @@ def _from_status(status: int, start: Start, text: str, when: str) -> Problem:
             "script-starts-nothing",
             "error",
             f"the script `{start.script}` came to its end without starting a kernel",
-            "its last line should be `exec \"$@\"`, or start a Python with `\"$@\"`",
+            'its last line should be `exec "$@"`, or start a Python with `"$@"`',
             tail(text) or None,
         )
     hint = REPAIR.format(command=start.command, name=start.name)

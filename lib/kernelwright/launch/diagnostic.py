@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FIX_TIMEOUT = 3600.0
 
 
-class DiagnosticKernel(Kernel):
+class DiagnosticKernel(Kernel):  # type: ignore[misc] # ipykernel is not typed
     """Answers each cell with the problem; `%fix` and `%log` are its only words."""
 
     implementation = "kernelwright-diagnostic"
@@ -36,12 +36,12 @@ class DiagnosticKernel(Kernel):
     answer: Mapping[str, Any] = {"problem": {}}
 
     @property
-    def banner(self) -> str:  # type: ignore[override] # ipykernel declares a plain attribute
+    def banner(self) -> str:
         """What consoles show first."""
         return as_text(self.answer)
 
     @property
-    def language_info(self) -> dict[str, Any]:  # type: ignore[override] # ipykernel declares a plain attribute
+    def language_info(self) -> dict[str, Any]:
         """The language that the notebook expects: its metadata stays what it was."""
         language = str(self.answer.get("language") or "python")
         kind = {"python": ("text/x-python", ".py"), "r": ("text/x-r-source", ".r")}

@@ -1,40 +1,261 @@
 """Starts ipykernel inside a kernel's environment. Standard library only, Python 3.6 or later.
 
-Copied by Kernelwright into each generation and run by launch.sh as
+Kernelwright copies this file into each generation, and launch.sh runs it as
 `PYTHON entry.py [--inject FOLDER] -f CONNECTION_FILE [ipykernel's options]`. With --inject, ipykernel
-comes from FOLDER where the environment has none: it is put last, so that the environment's own wins.
+comes from FOLDER where the environment has none: FOLDER stands last, so that the environment's own wins.
+Whatever fails here beyond starting ipykernel is left out in silence: the kernel comes first.
 """
 
+import contextlib
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # annotations are strings: Python 3.6 must not evaluate them
+    from typing import Any
 
-def main(argv):
+NETWORK = ("nfs", "nfs4", "lustre", "gpfs", "beegfs", "cifs", "smb3", "afs", "panfs", "ceph", "wekafs", "9p")
+INSTALLED_AS = {"cv2": "opencv-python", "sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml", "bs4": "beautifulsoup4"}
+
+
+def main(argv: "list[str]") -> None:
     """Start the kernel; returns when it has ended."""
     here = os.path.dirname(os.path.abspath(__file__))
-    sys.path[:] = [p for p in sys.path if p not in ("", here, os.getcwd())]
-    ready = os.environ.pop("KERNELWRIGHT_READY", None)
+    sys.path[:] = [p for p in sys.path if p not in ("", here)]
+    ready = os.environ.pop("KERNELWRIGHT_READY", "")
     if argv[:1] == ["--inject"]:
         sys.path.append(argv[1])
         argv = argv[2:]
+    if "-f" in argv[:-1] and not os.access(argv[argv.index("-f") + 1], os.R_OK):
+        sys.exit(f"connection file {argv[argv.index('-f') + 1]} cannot be read")
+    _watch_time(os.environ.get("KERNELWRIGHT_START_LIMIT", ""))
+    app = _application()
+    app.initialize([*argv, *_quiet_places()])
+    with contextlib.suppress(Exception):  # old IPython may lack what it needs
+        Companion(app.shell, here, os.path.basename(app.connection_file)).register()
+    _tell(ready)
+    app.start()
+
+
+def _application() -> "Any":
     from ipykernel import kernelapp
 
-    class IPKernelApp(kernelapp.IPKernelApp):  # of the same name: settings go by class name
-        """ipykernel's own application, without its limit on unread output."""
+    class IPKernelApp(kernelapp.IPKernelApp):  # type: ignore[misc] # of the same name: settings go by it
+        """ipykernel's own application, without its limit on output that nobody has read yet."""
 
-        def _bind_socket(self, s, port):
+        def _bind_socket(self, s: "Any", port: int) -> "Any":
             import zmq
 
             if s.type in (zmq.PUB, getattr(zmq, "XPUB", None)):
                 s.setsockopt(zmq.SNDHWM, 0)
-            return kernelapp.IPKernelApp._bind_socket(self, s, port)
+            return kernelapp.IPKernelApp._bind_socket(self, s, port)  # noqa: SLF001 - our base class
 
-    app = IPKernelApp.instance()
-    app.initialize(argv)
-    if ready:
+    return IPKernelApp.instance()
+
+
+def _tell(ready: str) -> None:
+    """Say to start.sh that the kernel is up; the file descriptor may not have come through a container."""
+    import faulthandler
+
+    faulthandler.cancel_dump_traceback_later()
+    with contextlib.suppress(OSError, ValueError):
         os.write(int(ready), b"up\n")
         os.close(int(ready))
-    app.start()
+
+
+def _watch_time(limit: str) -> None:
+    """Show where Python hangs, just before start.sh gives up waiting."""
+    import faulthandler
+
+    with contextlib.suppress(ValueError, OSError):
+        faulthandler.dump_traceback_later(max(1.0, float(limit or 60) - 2), file=2)
+
+
+def _quiet_places() -> "list[str]":
+    """Options that keep IPython's files away from a home that is full or on a network file system.
+
+    SQLite's locks hang for a minute on NFS and Lustre, and IPython cannot start without its profile.
+    """
+    folder = os.environ.get("IPYTHONDIR") or os.path.join(os.path.expanduser("~"), ".ipython")
+    if os.environ.pop("KERNELWRIGHT_HOME_FULL", "") or not _can_write(folder):
+        import atexit
+        import shutil
+        import tempfile
+
+        folder = tempfile.mkdtemp(prefix="kernelwright-ipython-")
+        atexit.register(shutil.rmtree, folder, True)
+        os.environ["IPYTHONDIR"] = folder
+    elif os.environ.get("KERNELWRIGHT_HISTORY") == "keep" or _file_system(folder) not in NETWORK:
+        return []
+    return ["--HistoryManager.hist_file=:memory:"]
+
+
+def _can_write(folder: str) -> bool:
+    """Whether IPython can keep files there; a missing folder is made, as IPython would."""
+    probe = os.path.join(folder, f".kernelwright-{os.getpid()}")
+    try:
+        if not os.path.isdir(folder):
+            os.makedirs(folder, 0o700)
+        with open(probe, "wb") as file:
+            file.write(b"\0" * 4096)
+        os.unlink(probe)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(probe)
+        return False
+    return True
+
+
+def _file_system(path: str) -> str:
+    """The type of the file system that holds `path`, from the kernel's list of mounts."""
+    real = os.path.realpath(path)
+    best = ("", "")
+    with contextlib.suppress(OSError, IndexError), open("/proc/self/mounts", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            words = line.split()
+            point = words[1].rstrip("/") + "/"
+            if (real + "/").startswith(point) and len(point) >= len(best[0]):
+                best = (point, words[2])
+    return best[1]
+
+
+class Companion:
+    """What a kernel of ours can do in its notebook: `%kernelwright`, and a word after a failed import."""
+
+    def __init__(self, shell: "Any", here: str, connection_file: str) -> None:
+        self.shell = shell
+        self.here = here
+        self.key = os.path.splitext(connection_file)[0]
+        self.facts = {}  # type: Any
+
+    def register(self) -> None:
+        """Called once, before the kernel answers; everything slow waits until it is needed."""
+        self.shell.register_magic_function(self.magic, "line", "kernelwright")
+        self.shell.events.register("post_run_cell", self.after_cell)
+        self.shell.events.register("pre_run_cell", self.look_back)
+
+    def look_back(self, *_: "Any") -> None:
+        """Before the first cell: how the kernel ended last time, and modules that have changed."""
+        self.shell.events.unregister("pre_run_cell", self.look_back)
+        for text in self.previous_ends(os.environ.pop("KERNELWRIGHT_DIED", "")):
+            sys.stderr.write(f"Kernelwright: {text}\n")
+        made = os.environ.pop("KERNELWRIGHT_MODULES_MADE", None)
+        if made is not None:
+            now = os.environ.get("LOADEDMODULES", "")
+            sys.stderr.write(f"Kernelwright: the modules have changed since this kernel was made: {made or 'none'}, now {now or 'none'}\n")
+
+    def previous_ends(self, folder: str) -> "list[str]":
+        """The sentences that start.sh left for this start, each told once."""
+        import json
+        import time
+
+        found = []
+        for name in sorted(os.listdir(folder)) if folder else ():
+            path = os.path.join(folder, name)
+            if not name.endswith(".died") or (name[:-5] != self.key and time.time() - os.path.getmtime(path) < 60):
+                continue  # a young one belongs to a kernel that is being restarted now
+            try:
+                with open(path, encoding="utf-8") as file:
+                    problem = json.load(file)["problem"]
+                os.unlink(path)
+            except (OSError, ValueError, KeyError):
+                continue
+            hint = "\n  " + problem["hint"] if problem.get("hint") else ""
+            found.append(f"this kernel ended before: {problem['message']}.{hint}")
+        return found
+
+    def after_cell(self, result: "Any" = None) -> None:
+        """After a cell that could not import: how the package is added to this kernel."""
+        error = getattr(result, "error_in_exec", None)
+        if isinstance(error, ImportError) and type(error).__name__ == "ModuleNotFoundError" and error.name:
+            with contextlib.suppress(Exception):  # advice only
+                sys.stderr.write(self.advice(error.name.partition(".")[0]) + "\n")
+
+    def advice(self, module: str) -> str:
+        """One line for a module that is not there."""
+        kernel = self.facts or self.load_facts()
+        package = INSTALLED_AS.get(module, module.replace("_", "-"))
+        place = _in_user_site(module)
+        leak = f" ({place} has it for this Python, but this kernel leaves that folder out)" if place else ""
+        if not kernel["owned"]:
+            copy = f"`{kernel['command']} clone {kernel['name']} NEW-NAME`"
+            return f"Kernelwright: this kernel is not yours; {copy} makes a copy to which `{package}` can be added{leak}"
+        how = {"conda": "conda", "venv": "pip"}.get(kernel["kind"])
+        if how is None:
+            return f"Kernelwright: `{module}` is not in this kernel's environment{leak}; `%pip install {package}` may add it"
+        return f"Kernelwright: `%kernelwright add {package}` adds it to this kernel with {how}{leak}"
+
+    def load_facts(self) -> "Any":
+        """Name, kind and owner of this kernel, from the files beside this one."""
+        import json
+
+        facts = {"name": "NAME", "kind": "", "command": "kernelwright", "runtime": "", "owned": os.access(self.here, os.W_OK)}
+        try:
+            with open(os.path.join(self.here, "entry.json"), encoding="utf-8") as file:
+                facts.update(json.load(file))
+        except (OSError, ValueError):
+            pass
+        self.facts = facts
+        return facts
+
+    def magic(self, line: str) -> None:
+        """`%kernelwright add PACKAGE...`, `job`, `cancel`, `fix`, or any verb of the command."""
+        import shlex
+
+        words = shlex.split(line)
+        kernel = self.facts or self.load_facts()
+        if words[:1] in (["job"], ["cancel"]):
+            self.job(words[0], kernel)
+            return
+        if words[:1] == ["fix"]:
+            words = ["repair"]
+        if words[:1] in (["add"], ["repair"], ["update"], ["show"]):
+            words[1:1] = [kernel["name"]]
+        status = _run(os.path.join(kernel["runtime"], "bin", "kernelwright"), words or ["--help"])
+        if words[:1] in (["add"], ["repair"], ["update"]) and status == 0:
+            sys.stdout.write("Restart the kernel to use it: Kernel > Restart Kernel.\n")
+
+    def job(self, word: str, kernel: "Any") -> None:
+        """The Slurm job in which this kernel runs."""
+        job = os.environ.get("SLURM_JOB_ID")
+        if not job:
+            sys.stdout.write("This kernel does not run in a Slurm job.\n")
+        elif word == "cancel" and not os.environ.get("KERNELWRIGHT_SLURM"):
+            sys.stdout.write(f"Job {job} is the whole session, not only this kernel's; end the session instead.\n")
+        else:
+            program = ["scancel", job] if word == "cancel" else ["squeue", "-j", job, "-o", "%i %T %P %l, left %L, on %N %r"]
+            _run(program[0], program[1:])
+
+
+def _in_user_site(module: str) -> "str | None":
+    """The folder in ~/.local that holds `module` for this very Python, where the kernel leaves it out."""
+    import site
+
+    folder = site.getusersitepackages()
+    if folder in sys.path:
+        return None
+    names = (module, module + ".py")
+    return folder if any(os.path.exists(os.path.join(folder, name)) for name in names) else None
+
+
+def _run(program: str, words: "list[str]") -> int:
+    """Run a command outside the kernel's environment and print what it says as it says it."""
+    import subprocess
+
+    drop = ("LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH", "PYTHONHOME")
+    environ = {k: v for k, v in os.environ.items() if k not in drop}
+    try:
+        child = subprocess.Popen([program, *words], env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    except OSError as error:
+        sys.stderr.write(f"Kernelwright: {program} cannot be run: {error.strerror}\n")
+        return 127
+    try:
+        for line in child.stdout or ():
+            sys.stdout.write(line.decode("utf-8", "replace"))
+        return child.wait()
+    except KeyboardInterrupt:
+        child.terminate()
+        return 130
 
 
 if __name__ == "__main__":

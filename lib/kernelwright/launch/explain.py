@@ -84,6 +84,7 @@ def describe(generation: Path, record: Mapping[str, str], recipe: Mapping[str, A
     spec = environment.get(kind) or {}
     started, ended = _number(record.get("started")), _number(record.get("ended"))
     limit, peak = memory_of(record.get("cgroup", ""))
+    use = tuple(str(folder) for folder in (recipe.get("modules") or {}).get("use") or ())
     wants_modules = record.get("what") == "module-failed"
     return classify.Start(
         name=str(recipe.get("name") or "NAME"),
@@ -91,7 +92,7 @@ def describe(generation: Path, record: Mapping[str, str], recipe: Mapping[str, A
         language=str(recipe.get("language") or "python"),
         kind=kind,
         script=str(spec.get("path", "SCRIPT")) if kind == "script" else "SCRIPT",
-        recipe=str(generation / "recipe.yml"),
+        recipe=read_log(generation / "recipe.yml"),
         what=record.get("what", "exited"),
         step=record.get("step", ""),
         seconds=ended - started if started and ended else None,
@@ -104,7 +105,7 @@ def describe(generation: Path, record: Mapping[str, str], recipe: Mapping[str, A
         job_end=_number(record.get("job_end")),
         host=record.get("host", ""),
         home_full=bool(record.get("home_full")),
-        modules_available=_modules(site) if wants_modules else (),
+        modules_available=_modules(site, use) if wants_modules else (),
     )
 
 
@@ -179,11 +180,11 @@ def _recipe(generation: Path) -> dict[str, Any]:
     return {}
 
 
-def _modules(site: SiteConfig) -> tuple[str, ...]:
-    from .. import modules
+def _modules(site: SiteConfig, use: tuple[str, ...]) -> tuple[str, ...]:
+    from ..modules import available
 
     with contextlib.suppress(Exception):  # a list of near names is a nicety: the reason is known already
-        return modules.available(site=site, home=paths.home_folder(), environ=os.environ).names()
+        return available(site=site, home=paths.home_folder(), environ=os.environ, use=use, timeout=20.0).names()
     return ()
 
 

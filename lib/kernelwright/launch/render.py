@@ -7,6 +7,7 @@ starts without our runtime and an upgrade of the runtime changes no kernel under
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -62,7 +63,13 @@ def render(
         uses=(*reversed(site.modules.use), *recipe.modules.use),
         pathlike=[name for name in recipe.env if is_path_list(name)],
     )
-    files = {"launch.sh": text, "start.sh": _read("start.sh"), "entry.py": (HERE / "entry.py").read_text()}
+    facts = {"name": recipe.name, "kind": recipe.kind, "command": site.command or "kernelwright", "runtime": str(runtime)}
+    files = {
+        "launch.sh": text,
+        "start.sh": _read("start.sh"),
+        "entry.py": (HERE / "entry.py").read_text(),
+        "entry.json": json.dumps(facts, indent=2) + "\n",
+    }
     if command.template == "container":
         files["container.sh"] = _read("container.sh")
     if recipe.modules.load or recipe.modules.use or recipe.modules.purge or command.values.get("runtime_module"):

@@ -34,13 +34,13 @@ RULES = (
     # modules, which come first in a start
     _rule(
         "module-not-loadable",
-        r"(?:exist but cannot be loaded as requested|cannot be loaded as requested)[^\"]*\"(?P<what>[^\"]+)\"",
+        r"cannot\s+be\s+loaded\s+as\s+requested[^\"]*\"(?P<what>[^\"]+)\"",
         "the module `{what}` exists, but another one must be loaded before it",
         "`module spider {what}` names what it needs; put that before it in `modules: load:` of the recipe ({command} edit {name})",
     ),
     _rule(
         "module-missing",
-        r"(?:module\(s\) are unknown: |[Uu]nable to locate a modulefile for )[\"'](?P<what>[^\"'\s]+)",
+        r"(?:module\(s\)\s+are\s+unknown:|[Uu]nable\s+to\s+locate\s+a\s+modulefile\s+for)\s+[\"'](?P<what>[^\"'\s]+)",
         "the module `{what}` does not exist on this system",
         "choose one that does in `modules: load:` of the recipe ({command} edit {name})",
     ),

@@ -6,8 +6,6 @@ Used by `builder` after each build, by `kernelwright test` and by `doctor`.
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import shutil
 import tempfile
 import time
@@ -16,13 +14,13 @@ from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import Problem
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from jupyter_client import KernelManager
     from jupyter_client.blocking import BlockingKernelClient
+
+    from ..errors import Problem
 
 # language: (cell, what its output must hold); a language that is not here is asked kernel_info only
 CELLS = {

@@ -22,6 +22,7 @@ kw_find_runtime() { # RECORDED PATH or '' | MODULE or '' | SITE'S MODULE INIT or
     done
     [[ -n $kw_program ]] || kw_fail runtime-missing
   fi
+  unset APPTAINER_NO_EVAL SINGULARITY_NO_EVAL # values are escaped for the evaluation below
   kw_prefix=APPTAINER
   [[ ${kw_program##*/} != *singularity* ]] || kw_prefix=SINGULARITY
 }
@@ -57,10 +58,10 @@ kw_bind() { # SOURCE TARGET ro|rw required|optional: ~ and ${NAME} are filled in
     return
   fi
   if [[ $4 == required ]]; then
-    echo "kernelwright: bind-missing: $missing"
+    echo "kernelwright: bind-missing: $missing" >&2
     kw_fail bind-missing
   fi
-  echo "kernelwright: not bound: $missing"
+  echo "kernelwright: not bound: $missing" >&2
 }
 
 kw_expand() { # NAME TEXT: sets NAME; fails where a variable of TEXT is not set
@@ -130,12 +131,16 @@ kw_find_home() { # the runtime takes the home from passwd, whatever the session 
 kw_give() { # NAME...: what is set of these is set inside too, exactly as it is
   local name
   for name; do
-    [[ -z ${!name+set} ]] || export "${kw_prefix}ENV_$name=${!name}"
+    [[ -z ${!name+set} ]] || kw_give_as "$name" "${!name}"
   done
 }
 
-kw_give_as() { # NAME VALUE
-  export "${kw_prefix}ENV_$1=$2"
+kw_give_as() { # NAME VALUE: the runtimes evaluate a value as between double quotes, and escape `"` alone
+  local value=$2
+  value=${value//\\/\\\\}
+  value=${value//\$/\\\$}
+  value=${value//\`/\\\`}
+  export "${kw_prefix}ENV_$1=$value"
 }
 
 # --- the start -----------------------------------------------------------------------------------
