@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import tempfile
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,3 +77,20 @@ def folder(tmp_path, home, monkeypatch, capsys):
     monkeypatch.setenv("KERNELWRIGHT_SITE_CONFIG", str(made.conf))
     monkeypatch.setenv("KERNELWRIGHT_RUNTIME", str(made.runtime))
     return made
+
+
+@pytest.fixture
+def shared(runtime):
+    """A folder that every user reaches, with a runtime of its own that has the installed one's programs.
+
+    The catalog of this runtime may be written: the installed one serves other tests at the same time.
+    """
+    base = Path(tempfile.mkdtemp(prefix="site-", dir=runtime.parent))
+    base.chmod(0o755)
+    own = base / "runtime"
+    (own / "bin").mkdir(parents=True)
+    shutil.copy(runtime / "bin/kernelwright", own / "bin/kernelwright")
+    for name in ("current", "venv"):
+        (own / name).symlink_to((runtime / name).resolve())
+    yield base
+    shutil.rmtree(base)

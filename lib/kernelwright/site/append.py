@@ -60,6 +60,7 @@ def _place(text: str, section: str, file: str) -> tuple[str, str, int]:
     if found is None:
         return "".join([*lines, f"{section}:\n"]), "", 2
     if type(found).__name__ == "ScalarNode" and not found.value:
+        assert key is not None  # noqa: S101 - found with its value
         line = key.end_mark.line + 1  # an empty value has no place of its own
         return "".join(lines[:line]), "".join(lines[line:]), 2
     if type(found).__name__ != "SequenceNode" or found.flow_style or not found.value:
