@@ -238,6 +238,7 @@ class Builder:
             runtime=self.runtime,
             interrupt_mode=self._interrupts(generation),
         )
+        spec = kernelspec.with_kept(spec, self.store.kept(generation.kernel_id))
         moved = self.store.publish(recipe.name, spec, force=force, resources=self._logos(recipe))
         if moved:
             self.progress.note(f"the kernel that was there is now in {moved}")

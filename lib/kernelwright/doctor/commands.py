@@ -42,7 +42,7 @@ def check_start(subject: Subject) -> Iterator[Problem]:
         )
     elif start.fate == "OSError":
         hint = "its first line must be `#!/bin/bash`"
-        yield Problem("script-no-shebang", "error", reason, hint, first_line(program))
+        yield Problem("script-without-shebang", "error", reason, hint, first_line(program))
     elif start.fate == "PermissionError":
         yield Problem("script-not-executable", "error", reason, f"`chmod u+x {program}`")
     elif "/" not in program:

@@ -173,7 +173,7 @@ def _script_steps(one: Subject, found: Diagnosis) -> list[Step]:
     program = one.start.program
     if (
         not program
-        or not codes & {"script-crlf", "script-no-shebang", "script-not-executable"}
+        or not codes & {"script-crlf", "script-without-shebang", "script-not-executable"}
         or not _own_file(program)
     ):
         return []
@@ -181,7 +181,7 @@ def _script_steps(one: Subject, found: Diagnosis) -> list[Step]:
     new, done = text, []
     if "script-crlf" in codes:
         new, done = new.replace("\r\n", "\n"), ["take the line ends of Windows out"]
-    if "script-no-shebang" in codes and "\x00" not in text and text:
+    if "script-without-shebang" in codes and "\x00" not in text and text:
         new = (
             re.sub(r"\A#?!?\s*(/\S*/?bin/(?:env )?\w+)", r"#!\1", new)
             if re.match(r"#?!?\s*/\S*bin/", new)

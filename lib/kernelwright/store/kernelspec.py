@@ -12,6 +12,7 @@ from ..errors import UserError
 from .atomic import explained, make_folder, read_json, write_bytes, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from ..model import Generation
@@ -43,6 +44,18 @@ def kernel_json(
         "interrupt_mode": interrupt_mode,
         "metadata": metadata,
     }
+
+
+def with_kept(spec: dict[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:
+    """`spec` with what an adopted kernel brought along: env by Jupyter's own rule, metadata, unknown keys."""
+    merged = {key: spec.get(key, value) for key, value in kept.items()}
+    merged |= {key: value for key, value in spec.items() if key not in kept}
+    for key in ("env", "language"):
+        if key in kept:
+            merged[key] = kept[key]
+    before = kept.get("metadata")
+    merged["metadata"] = {**(before if isinstance(before, dict) else {}), **spec["metadata"]}
+    return merged
 
 
 def read(folder: Path) -> dict[str, Any] | None:

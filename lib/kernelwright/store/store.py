@@ -288,6 +288,11 @@ class Store:
         shutil.rmtree(folder, ignore_errors=True)
         return None
 
+    def kept(self, kernel_id: str) -> dict[str, Any]:
+        """kept.json of an adopted kernel: the keys of its own kernel.json that every generation keeps."""
+        value = read_json(self.data / "kernels" / kernel_id / "kept.json")
+        return value if isinstance(value, dict) else {}
+
     # --- launcher settings: beside the generations, changed without a build ------------------------
 
     def launcher(self, kernel_id: str) -> dict[str, Any]:
