@@ -107,7 +107,7 @@ def test_image_without_a_shell(person, imagery):
         ("shell_only", "r", "image-has-no-kernel", "no r kernel"),
         ("r_only", "python", "image-has-no-kernel", "no python kernel"),
         ("bare", "bash", "image-has-no-kernel", "no bash kernel"),
-        ("bare", "julia", "image-has-no-kernel", "no julia kernel"),
+        ("mini", "julia", "image-has-no-kernel", "no julia kernel"),
         ("other_machine", "python", "image-wrong-architecture", "made for ppc64le"),
         ("sif_for", "python", "image-wrong-architecture", "made for aarch64"),
         ("truncated", "python", "image-truncated", "cut short"),

@@ -105,6 +105,8 @@ kw_own_folders() { # FOLDER...: read-only ones of the kernel, beside those that 
   case $kw_folder in
     / | /bin* | /boot* | /dev* | /etc* | /lib* | /proc* | /sbin* | /sys* | /usr*) # of the image, not of the node
       kw_options+=(--pwd /)
+      kw_folder=/
+      cd / # else the runtime would bind it by itself
       ;;
     *)
       kw_mount "$kw_folder" "$kw_folder" rw
