@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ...progress import Progress
     from ..base import Place
 
-__all__ = ["check", "command", "make"]
+__all__ = ["check", "command", "make", "solve_only"]
 
 
 def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
@@ -26,6 +26,13 @@ def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
     from .build import make as build
 
     return build(recipe, place, progress)
+
+
+def solve_only(recipe: Recipe, place: Place) -> dict[str, str]:
+    """The packages and versions that a build would choose now; `update --dry-run` compares them."""
+    from .build import solve_only as solve
+
+    return solve(recipe, place)
 
 
 def command(recipe: Recipe, made: Made) -> Command:

@@ -40,6 +40,7 @@ def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
     spec = recipe.environment
     assert isinstance(spec, CondaSpec)  # noqa: S101 - the kind was chosen by the spec
     check_prefix(place.prefix)
+    _clear_purged(place)
     if (
         not (place.site.network.compute_nodes or not place.environ.get("SLURM_JOB_ID"))
         and not spec.lock
@@ -87,6 +88,39 @@ def check_prefix(prefix: Path) -> None:
         f"no conda environment can be made in `{text}`: the path {what}",
         hint="the site can set `storage.root` to another folder; a venv kernel works there as well",
     )
+
+
+def _clear_purged(place: Place) -> None:
+    """Take away an environment that was whole once: its conda-meta would say that nothing is missing.
+
+    A manifest is only there after a build that ended; what a kill has left is completed instead.
+    """
+    if place.prefix.exists() and (place.keep / manifest.NAME).exists():
+        aside = place.prefix.with_name(f".{place.prefix.name}.purged-{os.getpid()}")
+        os.rename(place.prefix, aside)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def solve_only(recipe: Recipe, place: Place) -> dict[str, str]:
+    """The packages and versions that a build would choose now; nothing is downloaded but lists."""
+    from ...progress import Silent
+
+    return {package.name: package.version for package in plan(recipe, place, Silent())}
+
+
+def plan(recipe: Recipe, place: Place, progress: Progress) -> list[Package]:
+    """The packages that a build would choose now, with the sizes of their archives."""
+    spec = recipe.environment
+    assert isinstance(spec, CondaSpec)  # noqa: S101 - the kind was chosen by the spec
+    want = wanted.of(recipe, spec, place, progress.note)
+    from .engine import Engine
+
+    with Engine(want.settings) as engine:
+        virtual = engine.virtual_packages(wanted.virtual_overrides(recipe, place))
+        try:
+            return _packages(engine, want, virtual, place, progress)
+        except EngineError as error:
+            raise explain(error, want.settings, place, engine.names) from error
 
 
 def _packages(
@@ -233,12 +267,8 @@ def _pip(want: wanted.Wanted, place: Place, progress: Progress) -> tuple[str, ..
             "there is a pip part, but no Python in the environment",
             hint="ask for `python` too",
         )
-    if want.lock is not None:
-        spec_lines = tuple(line for line in want.pip if line.startswith("-"))
-        return pip_part.replay(
-            [x for x in want.pip if not x.startswith("-")], spec_lines, python, place, progress
-        )
-    return pip_part.install(want.pip, python, place, progress)
+    how = pip_part.install if want.lock is None else pip_part.replay
+    return how(want.pip, python, place, progress)
 
 
 def _made(
@@ -254,7 +284,12 @@ def _made(
     from .engine import platform
 
     text = locks.dump(
-        tuple(packages), platform=platform(), specs=want.specs, virtual=virtual, pip=pinned
+        tuple(packages),
+        platform=platform(),
+        specs=want.specs,
+        virtual=virtual,
+        pip=pinned,
+        variables=dict(want.variables),
     )
     write_text(place.keep / LOCK, text)
     count = manifest.write(place.prefix, place.keep / manifest.NAME)
@@ -280,22 +315,3 @@ def _made(
             "download": download,
         },
     )
-
-
-def rebuild(recipe: Recipe, made: Made, place: Place, progress: Progress) -> Made:
-    """Make the environment anew from its lock, in the same place: `repair` after a purge.
-
-    Half an environment is moved away first: its conda-meta would say that nothing is missing.
-    """
-    from dataclasses import replace
-
-    spec = recipe.environment
-    assert isinstance(spec, CondaSpec)  # noqa: S101 - the kind was chosen by the spec
-    if place.prefix.exists():
-        aside = place.prefix.with_name(f".{place.prefix.name}.purged-{os.getpid()}")
-        os.rename(place.prefix, aside)
-        shutil.rmtree(aside, ignore_errors=True)
-    exact = replace(
-        recipe, environment=replace(spec, lock=str(place.keep / (made.lock or LOCK)), file=None)
-    )
-    return make(exact, place, progress)

@@ -77,9 +77,7 @@ def _load(path: Path, environ: Mapping[str, str], note: Callable[[str], None]) -
 
     try:
         with open(path, "rb") as stream:
-            data = yaml.load(
-                stream.read(LIMIT), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-            )  # noqa: S506 - the C form of SafeLoader
+            data = yaml.safe_load(stream.read(LIMIT))
     except (OSError, yaml.YAMLError, ValueError, RecursionError):
         note(f"`{path}` cannot be read and is left out")
         return {}

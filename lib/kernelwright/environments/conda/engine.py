@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import time
 import warnings
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,7 +35,7 @@ T = TypeVar("T")
 # errors that may be gone a moment later: 5xx, cut connections, garbled answers
 PASSING = re.compile(
     r"status server error|end of file|error decoding|missing field|Data corruption|unexpected eof|connection reset"
-    r"|hash mismatch|connection closed|invalid (?:type|value|length)|unpack",
+    r"|hash mismatch|connection closed|invalid (?:type|value|length)|unpack|buffer is too small|404[^\n]*/shards/",
     re.IGNORECASE,
 )
 PAUSES = (0.5, 1.5)  # seconds before the second and the third attempt
@@ -138,7 +139,7 @@ class Engine:
                 self.settings.stall,
             )
 
-        self._attempt("install", work)
+        self._attempt("install", work, attempts=2)  # rattler has tried each package several times
 
     def _attempt(
         self, step: str, work: Callable[[], Coroutine[Any, Any, T]], attempts: int = 3
@@ -158,6 +159,8 @@ class Engine:
                 text = self._redact(str(error) or type(error).__name__)
                 if pause is None or panic or not PASSING.search(text):
                     raise EngineError(step, text, panic=panic) from error
+                if step == "solve":  # a garbled list would be taken from the cache again
+                    shutil.rmtree(self.settings.cache / "repodata", ignore_errors=True)
                 time.sleep(pause)
         raise AssertionError  # the last round returns or raises
 

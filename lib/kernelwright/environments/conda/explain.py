@@ -73,7 +73,7 @@ def explain(
             hint="a token or password is needed: `https://host/t/${TOKEN}/channel`, or ~/.rattler/credentials.json",
         )
     if re.search(
-        r"status server error|end of file|error decoding|corruption|missing field|unpack",
+        r"status server error|end of file|error decoding|corruption|missing field|unpack|failed to fetch",
         text,
         re.IGNORECASE,
     ):
@@ -103,7 +103,7 @@ def _storage(text: str, found: Settings) -> UserError | None:
             f"your quota is used up: `{where}` cannot be written",
             hint="remove files, or see what kernelwright uses with `kernelwright storage`",
         )
-    if "os error 13" in text or "os error 30" in text:
+    if re.search(r"os error (1|13|20|30)\b|failed to create (?:the prefix|directory)", text):
         return UserError(
             "not-writable",
             f"`{where}` cannot be written",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import urllib.parse
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ...errors import UserError
@@ -45,6 +45,7 @@ class Lock:
     platform: str | None = None
     virtual: tuple[str, ...] = ()
     specs: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 def dump(
@@ -54,6 +55,7 @@ def dump(
     specs: tuple[str, ...],
     virtual: Mapping[str, str],
     pip: tuple[str, ...],
+    variables: Mapping[str, str] = {},
 ) -> str:
     """The text of a lock; addresses hold no secrets already."""
     lines = [
@@ -62,6 +64,7 @@ def dump(
         f"# platform: {platform}",
         f"# specs: {json.dumps(list(specs))}",
         f"# virtual: {json.dumps([f'{k}={v}' for k, v in virtual.items()])}",
+        *([f"# variables: {json.dumps(dict(variables))}"] if variables else []),
         "@EXPLICIT",
     ]
     for package in sorted(packages, key=lambda p: p.name):
@@ -101,7 +104,7 @@ def load(text: str, *, source: str) -> Lock:
             pip.append(line[7:])
         elif line.startswith("# {"):
             record = _json(line[2:], source, number)
-        elif named := re.match(r"# (platform|specs|virtual): (.*)", line):
+        elif named := re.match(r"# (platform|specs|virtual|variables): (.*)", line):
             head[named[1]] = named[2] if named[1] == "platform" else _json(named[2], source, number)
         elif not line or line.startswith("#") or line == "@EXPLICIT":
             continue
@@ -121,6 +124,7 @@ def load(text: str, *, source: str) -> Lock:
         head.get("platform"),
         tuple(head.get("virtual") or ()),
         tuple(head.get("specs") or ()),
+        {str(k): str(v) for k, v in dict(head.get("variables") or {}).items()},
     )
 
 

@@ -69,27 +69,25 @@ def install(
     return _place(lock, options, python, place, progress)
 
 
-def replay(
-    lock: Sequence[str], lines: Sequence[str], python: Path, place: Place, progress: Progress
-) -> tuple[str, ...]:
-    """Install exactly what a lock names; `lines` give the index options of the recipe."""
-    if not lock:
-        return ()
+def replay(lines: Sequence[str], python: Path, place: Place, progress: Progress) -> tuple[str, ...]:
+    """Install exactly what the lines of a lock name."""
     progress.phase("pip", "installing the locked pip packages")
-    return _place(tuple(lock), pip_lines.options(tuple(lines))[0], python, place, progress)
+    options, lock = pip_lines.options(tuple(lines))
+    return _place(lock, options, python, place, progress)
 
 
 def _place(
-    lock: tuple[str, ...], options: list[str], python: Path, place: Place, progress: Progress
+    lock: Sequence[str], options: Sequence[str], python: Path, place: Place, progress: Progress
 ) -> tuple[str, ...]:
     target = place.keep / "pip.lock"
+    public = [re.sub(r"//[^/@\s]+@", "//", option) for option in options]
     write_text(target, "\n".join([*options, *lock]) + "\n")
     hashes = ["--require-hashes"] if all("--hash=" in line for line in lock) else []
+    base = ["--python", str(python), "-r", str(target)]
     with _explained():
-        uv.Uv(place, progress).run(
-            "pip", "install", "--no-deps", *hashes, "--python", str(python), "-r", str(target)
-        )
-    return lock
+        uv.Uv(place, progress).run("pip", "install", "--no-deps", *hashes, *base)
+    write_text(target, "\n".join([*public, *lock]) + "\n")
+    return (*public, *lock)
 
 
 class _explained:  # noqa: N801 - reads as a word of the with statement

@@ -131,7 +131,10 @@ def limits(path: Path, environ: Mapping[str, str]) -> list[Left]:
     try:
         status = os.statvfs(folder)
         files = status.f_favail if status.f_files else None
-        found.append(Left(f"the file system of {folder}", status.f_bavail * status.f_frsize, files))
+        if status.f_blocks:
+            found.append(
+                Left(f"the file system of {folder}", status.f_bavail * status.f_frsize, files)
+            )
     except OSError:
         pass
     return [*_lustre(folder, environ), *_quota(folder, environ), *found]

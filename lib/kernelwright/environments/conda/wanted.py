@@ -57,6 +57,8 @@ def of(recipe: Recipe, spec: CondaSpec, place: Place, note: Callable[[str], None
         )
     variables = (*file.variables, *spec.variables.items())
     if exact is not None:
+        variables = tuple({**exact.variables, **dict(variables)}.items())
+    if exact is not None:
         _check_addresses(exact, channels)
         return Wanted(found, specs=exact.specs, pip=exact.pip, variables=variables, lock=exact)
     specs, more = _specs((*file.dependencies, *spec.dependencies), channels)
@@ -70,6 +72,29 @@ def of(recipe: Recipe, spec: CondaSpec, place: Place, note: Callable[[str], None
         credentials=channels.credentials,
     )
     return Wanted(found, specs=tuple(specs), pip=pip, variables=variables)
+
+
+def inlined(recipe: Recipe, spec: CondaSpec, keep: Path) -> CondaSpec:
+    """`spec` with the kept copy of its file written out, for a recipe that goes elsewhere."""
+    from dataclasses import replace
+
+    if spec.file is None:
+        return spec
+    try:
+        data = (keep / KEPT_FILE).read_bytes()
+    except OSError:
+        return replace(spec, file=None)
+    if lock.is_explicit(data.decode("utf-8", "replace")):
+        return replace(spec, file=None)
+    file = envfile.read(data, source=f"the file of {recipe.name}")
+    return replace(
+        spec,
+        file=None,
+        channels=spec.channels or file.channels,
+        dependencies=(*file.dependencies, *spec.dependencies),
+        pip=(*pip_lines.options(file.pip)[1], *spec.pip),
+        variables={**dict(file.variables), **spec.variables},
+    )
 
 
 def _without_secrets(data: bytes) -> bytes:
@@ -141,7 +166,7 @@ def _specs(texts: tuple[str, ...], channels: Channels) -> tuple[list[str], list[
             spec = f"{addresses[0]}::{rest}" if addresses else rest
         else:
             spec = text
-        if reason := engine.check_spec(spec):
+        if reason := _words_only(text) or engine.check_spec(spec):
             raise UserError(
                 "conda-spec-invalid",
                 f"`{visible(text)[:120]}` is not a package that can be asked for: {reason}",
@@ -149,6 +174,12 @@ def _specs(texts: tuple[str, ...], channels: Channels) -> tuple[list[str], list[
             )
         specs.append(spec)
     return specs, more
+
+
+def _words_only(text: str) -> str | None:
+    """`no such name` would be read as a package, a version and a build."""
+    found = re.match(r"\S+\s+([A-Za-z]\w*)", text)
+    return f"`{found[1]}` is no version" if found and "[" not in text else None
 
 
 def _for_language(recipe: Recipe, specs: list[str], pip: tuple[str, ...]) -> list[str]:
