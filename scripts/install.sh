@@ -16,7 +16,9 @@ fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 mkdir -p "$prefix/bin" "$prefix/versions" "$prefix/etc" || fail "\`$prefix\` cannot be written"
 prefix=$(cd "$prefix" && pwd -P)
-case $prefix in *[[:space:]]*) fail "\`$prefix\` holds a space, which scripts' first lines cannot hold" ;; esac
+for folder in "$prefix" "$source"; do
+    case $folder in *[[:space:]]*) fail "\`$folder\` holds a space, which the first lines of scripts cannot hold" ;; esac
+done
 version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' "$source/lib/kernelwright/__init__.py")
 
 # What is installed is known by the content of the tree: the same content again is nothing to do.
@@ -52,25 +54,26 @@ if [ -z "${target:-}" ]; then
     done
     say "making $target"
     mkdir "$target"
+    extras=runtime
+    [ "$jupyter" = 0 ] || extras=runtime,jupyter
     if [ -n "$bundle" ]; then
         [ -f "$bundle" ] || fail "\`$bundle\` does not exist"
         mkdir "$target/bundle"
         tar -C "$target/bundle" -xf "$bundle" || fail "\`$bundle\` is not a bundle: make one with \`make bundle\`"
         mv "$target/bundle/python" "$target/python"
         python=$(echo "$target"/python/bin/python3.*)
-        wheels="--no-index --find-links $target/bundle/wheels"
-        what="kernelwright[runtime]"
+        "$python" -m venv --without-pip "$target/venv" || fail "the bundle's Python does not run here"
+        uv=$target/bundle/uv
+        what="--offline --no-index --find-links $target/bundle/wheels kernelwright[$extras]"
     else
         python=$(find_python)
-        wheels=
-        what="${source}[runtime]"
+        "$python" -m venv "$target/venv" || fail "\`$python\` cannot make virtual environments"
+        "$target/venv/bin/python" -m pip install -q --disable-pip-version-check uv || fail "uv could not be installed"
+        uv=$target/venv/bin/uv
+        what="${source}[$extras]"
     fi
-    [ "$jupyter" = 0 ] || what=${what%]},jupyter]
-    "$python" -m venv "$target/venv" || fail "\`$python\` cannot make virtual environments"
-    # shellcheck disable=SC2086 # words on purpose
-    "$target/venv/bin/python" -m pip install -q --disable-pip-version-check $wheels uv || fail "uv could not be installed"
-    # shellcheck disable=SC2086 # words on purpose
-    "$target/venv/bin/uv" pip install -q --compile-bytecode --python "$target/venv/bin/python" $wheels "$what" ||
+    # shellcheck disable=SC2086 # words on purpose; neither folder may hold a space
+    "$uv" pip install -q --compile-bytecode --python "$target/venv/bin/python" $what ||
         fail "the packages of the runtime could not be installed"
     rm -rf "$target/bundle"
     say "$digest" >"$target/complete"

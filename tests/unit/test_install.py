@@ -92,3 +92,17 @@ def test_an_ordinary_user_installs_into_the_home(alice):
 def test_a_prefix_with_spaces_is_refused(tmp_path):
     answer = install(ROOT, tmp_path / "a b")
     assert answer.returncode == 1 and "space" in answer.stderr
+
+
+def test_a_bundle_needs_neither_network_nor_a_python(tmp_path):
+    source = tree(tmp_path / "source")
+    made = subprocess.run(["make", "-C", source, "bundle", "JUPYTER=0"], capture_output=True, text=True, timeout=600, env={**os.environ, "JUPYTER": "0"})
+    assert made.returncode == 0, made.stderr
+    bundle = next((source / "dist").glob("*.tar"))
+    prefix = tmp_path / "prefix"
+    words = ["unshare", "--net", "env", "-i", "PATH=/usr/bin:/bin", "PYTHON=/bin/false", "JUPYTER=0", f"BUNDLE={bundle}", source / "scripts/install.sh", prefix]
+    answer = subprocess.run(words, capture_output=True, text=True, timeout=600)
+    assert answer.returncode == 0, answer.stderr
+    code = "import sys, ssl, sqlite3, ctypes, zmq, rattler, ipykernel; print(sys.base_prefix)"
+    out = subprocess.run([prefix / "venv/bin/python", "-I", "-c", code], capture_output=True, text=True, timeout=60)
+    assert out.stdout.strip().startswith(str(prefix)), out.stderr
