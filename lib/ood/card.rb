@@ -144,8 +144,8 @@ class Card
   def problems
     list = @report["problems"].is_a?(Array) ? @report["problems"].grep(Hash).first(5) : []
     list.map do |one|
-      hint = one["hint"] ? " #{one["hint"]}" : ""
-      "<p class=\"text-muted\">#{h("#{one["message"]}.#{hint}")}</p>"
+      words = [one["message"], one["hint"]].compact.map { |text| sentence(text) }.join(" ")
+      "<p class=\"text-muted\">#{h(words)}</p>"
     end
   end
 
@@ -170,9 +170,16 @@ class Card
     box("warning", title, why, what)
   end
 
+  # Messages are sentences without capital and full stop, hints too: a card is prose.
+  def sentence(text)
+    text = Text.clean(text, 1000)
+    text = text.sub(/\A[a-z]/, &:upcase)
+    text.match?(/[.!?…]\z/) ? text : "#{text}."
+  end
+
   def reason
-    hint = @report["hint"] ? "<p>#{h(@report["hint"])}</p>" : ""
-    "<p>#{h(@report["message"] || "No reason is known.")} <code>#{h(@report["code"] || "unknown")}</code></p>#{hint}"
+    hint = @report["hint"] ? "<p>#{h(sentence(@report["hint"]))}</p>" : ""
+    "<p>#{h(sentence(@report["message"] || "no reason is known"))} <code>#{h(@report["code"] || "unknown")}</code></p>#{hint}"
   end
 
   def log
@@ -187,7 +194,7 @@ class Card
   # OOD's own edit page, prefilled from this session (OOD >= 4.0; before, the form with the last values).
   def link
     token, id = [@session.token, @session.id].map { |part| part.to_s.gsub(%r{[^\w./-]}, "") }
-    "<a class=\"btn btn-outline-primary\" href=\"#{prefix}/batch_connect/#{token}/session_contexts/new?session_id=#{id}\">Edit and try again</a>"
+    "<a class=\"btn btn-outline-primary\" href=\"#{prefix}/batch_connect/#{token}/session_contexts/new?session_id=#{id}\">Edit and #{@report["code"] ? "try" : "launch"} again</a>"
   end
 
   def prefix

@@ -90,7 +90,7 @@ def test_a_kernel_that_could_not_be_made_is_said_while_the_session_runs(card):
     report = {**REPORT, "code": "solve-failed", "message": "no such package", "hint": "check the name", "log": ["x"]}
     info = card("running", report=report, connection="host: h\nport: 1\npassword: x\n")["info"]
     assert "The software could not be made" in info
-    assert "no such package" in info
+    assert "No such package." in info
     assert "Edit and try again" in info
     assert "Ready" not in info
 
@@ -99,7 +99,7 @@ def test_a_kernel_that_could_not_be_made_is_said_while_the_session_runs(card):
     ("report", "completed_at", "words"),
     [
         (None, 5, "The job ended before it said anything"), ({**REPORT, "ends_at": 1000}, 1001, "The time of the session was over"), ({**REPORT, "ends_at": 9000}, 1001, "was ended from outside"),
-        ({**REPORT, "state": "ended", "code": None}, 5, "The session is over."), ({**REPORT, "state": "ended", "code": "out-of-memory", "message": "it took too much"}, 5, "it took too much"),
+        ({**REPORT, "state": "ended", "code": None}, 5, "The session is over."), ({**REPORT, "state": "ended", "code": "out-of-memory", "message": "it took too much"}, 5, "It took too much."),
     ],
 )  # fmt: skip
 def test_why_it_ended(card, report, completed_at, words):
@@ -138,7 +138,7 @@ def test_broken_files_never_break_the_card(card, content):
         parts = card(status, report=content, progress=content, connection="host: h\nport: 1\npassword: x\n")
         assert "because of error" not in "".join(parts.values())
         if status == "completed":
-            assert "Edit and try again" in parts["completed"]
+            assert "session_contexts/new?session_id=0-1" in parts["completed"]
 
 
 def test_a_link_in_the_place_of_a_report_is_not_followed(card, tmp_path):
