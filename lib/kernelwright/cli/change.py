@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from ..model import with_lock
 from ..recipe import check_title, from_mapping, to_mapping
 from ..store import Store
 from .create import add_build_options, builder_for, say_done
+from .look import refresh
 from .render import table
 from .words import pairs
 
@@ -61,16 +61,8 @@ def run(verb: str, args: argparse.Namespace, context: Context) -> int:
     store = Store(context.home, context.site, context.environ)
     status = (_edit if verb == "edit" else _update)(args, context, store)
     if not getattr(args, "dry_run", False):
-        refresh_index(context)
+        refresh(context)
     return status
-
-
-def refresh_index(context: Context) -> None:
-    """Write index.json, which the OOD form reads, after a change."""
-    from ..discovery import discover, write_index
-
-    kernels = discover(home=context.home, environ=context.environ, site=context.site)
-    write_index(context.home, kernels, os.uname().nodename)
 
 
 def _now(store: Store, name: str) -> tuple[Owned, Generation]:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from .look import refresh
 from .render import table
 from .words import recipe_from
 
@@ -151,6 +152,7 @@ def run(verb: str, args: argparse.Namespace, context: Context) -> int:
 
         return _show_dry(preview(builder, recipe), context, as_json=args.json)
     generation = builder.create(recipe, replace=args.replace, force=args.force)
+    refresh(context)
     say_done(generation, context, as_json=args.json)
     return 0
 

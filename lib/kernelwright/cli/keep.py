@@ -10,8 +10,8 @@ from ..errors import UsageError, UserError
 from ..recipe import check_name
 from ..store import Store, lock
 from ..store.prune import in_use, remove_kernel, remove_stale
-from .change import refresh_index
 from .create import add_build_options, builder_for, say_done
+from .look import refresh
 from .render import table
 from .words import names
 
@@ -55,7 +55,7 @@ def run(verb: str, args: argparse.Namespace, context: Context) -> int:
         "generations": _generations,
     }
     status = verbs[verb](args, context, Store(context.home, context.site, context.environ))
-    refresh_index(context)
+    refresh(context)
     return status
 
 

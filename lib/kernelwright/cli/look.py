@@ -43,7 +43,8 @@ def run(verb: str, args: argparse.Namespace, context: Context) -> int:
     return {"list": _list, "show": _show}[verb](args, context)
 
 
-def _discover(context: Context) -> list[Kernel]:
+def refresh(context: Context) -> list[Kernel]:
+    """Every kernel there is; index.json, which the OOD form reads, is brought up to date by the way."""
     from ..discovery import discover, write_index
 
     kernels = discover(home=context.home, environ=context.environ, site=context.site)
@@ -52,7 +53,7 @@ def _discover(context: Context) -> list[Kernel]:
 
 
 def _list(args: argparse.Namespace, context: Context) -> int:
-    kernels = _discover(context)
+    kernels = refresh(context)
     if args.json:
         context.out(json.dumps({"version": 1, "kernels": [as_json(k) for k in kernels]}, indent=2))
         return 0
@@ -116,7 +117,7 @@ def find(name: str, context: Context) -> Kernel:
     """The kernel that Jupyter would start under this name, else any that carries it."""
     import difflib
 
-    kernels = _discover(context)
+    kernels = refresh(context)
     named = [k for k in kernels if k.name == name]
     if named:
         return next((k for k in named if k.visible), named[0])

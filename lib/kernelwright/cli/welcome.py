@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-from .look import list_table
+from .look import list_table, refresh
 
 if TYPE_CHECKING:
     from .context import Context
@@ -13,10 +12,7 @@ if TYPE_CHECKING:
 
 def run(context: Context) -> int:
     """Show the kernels, then the three commands that people want next, as they are called on this site."""
-    from ..discovery import discover, write_index
-
-    kernels = discover(home=context.home, environ=context.environ, site=context.site)
-    write_index(context.home, kernels, os.uname().nodename)
+    kernels = refresh(context)
     shown = [k for k in kernels if k.visible or k.origin in {"group", "site"}]
     if context.site.site.message:
         context.out(context.site.site.message + "\n")
