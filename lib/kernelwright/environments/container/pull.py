@@ -42,8 +42,9 @@ FAILURES = (
     (r"unauthorized|authentication required|denied|401|403 Forbidden", "registry-denied", "the registry refuses this image without a login, or there is no such image", None),
     (r"no image satisfies|no child with platform|architecture", "image-wrong-architecture", "the image is not made for this processor", "look for a tag that is made for it"),
     (r"toomanyrequests|rate limit|429", "registry-busy", "the registry asks to wait: too many pulls from here", "try again later, or log in with the runtime's `registry login`"),
-    (r"not a valid|invalid tar|unexpected end|gzip: invalid|checksum|digest did not match", "image-damaged", "the image or archive is damaged", "fetch or export it again"),
+    (r"gzip: invalid|checksum|digest did not match", "image-damaged", "what the registry sends is damaged", "try again, or tell whoever made the image"),
 )  # fmt: skip
+DAMAGED = ((r".", "image-damaged", "the archive is damaged, or is none of its kind", "export it again with `skopeo copy`, `podman save` or `docker save`"),)
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ class Puller:
             part = store.part(key)
             try:
                 with self._surroundings(part, store) as environ:
-                    self._run(self.runtime.convert(reference.text, str(part / "image.sif")), environ)
+                    self._run(self.runtime.convert(reference.text, str(part / "image.sif")), environ, archive=True)
                 _examined(images.Image(str(part / "image.sif"), reference.text))
                 return store.add(key, part, reference.text, None)
             finally:
@@ -186,21 +187,21 @@ class Puller:
         finally:
             _remove(temporary)
 
-    def _run(self, argv: tuple[str, ...], environ: dict[str, str]) -> None:
+    def _run(self, argv: tuple[str, ...], environ: dict[str, str], *, archive: bool = False) -> None:
         result = process.run(argv, timeout=TIMEOUT, env=environ, cwd="/", on_line=self._tell)
         with contextlib.suppress(OSError), open(self.place.keep / "pull.log", "a", encoding="utf-8") as log:
             log.write(f"$ {' '.join(argv)}\n{result.stderr}\n")
         if not result.ok:
-            raise self._explained(result)
+            raise self._explained(result, FAILURES[:1] + DAMAGED if archive else FAILURES)
 
     def _tell(self, line: str) -> None:
         if found := re.search(r"INFO:\s+(Converting|Extracting|Creating SIF|Using cached)(.*)", line):
             self.progress.phase("pull", f"{found[1].lower()}{found[2]}".strip())
 
-    def _explained(self, result: Result) -> UserError:
+    def _explained(self, result: Result, failures: tuple[tuple[str, str, str, str | None], ...]) -> UserError:
         text = re.sub(r"\x1b\[[0-9;]*m", "", result.stderr)
         evidence = "\n".join(line for line in text.splitlines() if "FATAL" in line or "ERROR" in line)[-1000:] or result.tail(5)
-        for pattern, code, message, hint in FAILURES:
+        for pattern, code, message, hint in failures:
             if re.search(pattern, text, re.IGNORECASE):
                 if code == "registry-denied":
                     hint = f"log in once with `{self.runtime.name} registry login docker://REGISTRY`; kernelwright never sees the password"

@@ -24,9 +24,10 @@ ARCHIVES = ("oci-archive", "docker-archive")
 HUB = "docker.io"
 HINT = "write `docker://NAME:TAG`, or the path of a .sif file or a sandbox folder"
 
+_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"  # the distribution specification's path component
 _NAME = re.compile(
     r"(?:(?P<host>[A-Za-z0-9.-]+(?::\d{1,5})?|\[[0-9a-f:]+\](?::\d{1,5})?)/)?"
-    r"(?P<path>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
+    rf"(?P<path>{_PART}(?:/{_PART})*)"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?"
     r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
