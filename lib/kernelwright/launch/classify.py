@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import Problem
-from .rules import REPAIR, RULES, STATUSES
+from .rules import REPAIR, RULES, STATUSES, STEPS
 
 if TYPE_CHECKING:
     from .rules import Rule
@@ -152,31 +152,15 @@ def _around(text: str, found: re.Match[str]) -> str:
 
 
 def _by_step(start: Start, text: str) -> Problem | None:
-    if start.what == "modules-unavailable":
-        return Problem(
-            "modules-unavailable",
-            "error",
-            "the recipe names modules, but this node has neither Lmod nor Environment Modules",
-            "if the site has them elsewhere, its admins set `modules: {init: FILE}` in the site's configuration",
-            tail(text),
-        )
-    if start.what == "launch-ended":
-        return Problem(
-            "hook-failed",
-            "error",
-            f"{start.step} ended the start of the kernel",
-            f"a file that is sourced there calls `exit` or fails under `set -e`; {start.command} edit {start.name} changes the recipe",
-            tail(text),
-        )
-    if start.what == "module-failed" and not any(r.pattern.search(text) for r in RULES[:2]):
-        return Problem(
-            "module-failed",
-            "error",
-            f"`{start.step}` failed",
-            f"try `{start.step}` in a shell; {start.command} edit {start.name} changes the recipe",
-            tail(text),
-        )
-    return None
+    """What launch.sh itself could not do; None where the output knows better, or the kernel was started."""
+    if start.what not in STEPS:
+        return None
+    if start.what == "module-failed" and any(r.pattern.search(text) for r in RULES if r.code.startswith("module-")):
+        return None
+    message, hint = STEPS[start.what]
+    values = _Words(asdict(start))
+    code = "hook-failed" if start.what == "launch-ended" else start.what
+    return Problem(code, "error", message.format_map(values), hint.format_map(values), tail(text) or None)
 
 
 def _out_of_memory(start: Start, text: str) -> Problem:

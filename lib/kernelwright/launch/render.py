@@ -47,6 +47,7 @@ def render(
 
     `made` names the interpreter for templates that want it; nothing is read but our own templates.
     """
+    check_names(recipe.env)
     argv, marks = through_entry(command.argv, generation)
     text = _environment().get_template(f"{command.template}.sh.j2").render(
         recipe=recipe,
@@ -59,6 +60,7 @@ def render(
         runtime=str(runtime),
         argv=argv,
         marks=marks or command.values.get("marks", False),
+        exports={name: value for name, value in command.env.items() if NAME.fullmatch(name)},
         modules=bool(recipe.modules.load or recipe.modules.use or recipe.modules.purge),
         uses=(*reversed(site.modules.use), *recipe.modules.use),
         pathlike=[name for name in recipe.env if is_path_list(name)],

@@ -212,3 +212,23 @@ STATUSES = {
     126: ("script-not-executable", "what starts the kernel cannot be run", REPAIR),
     127: ("interpreter-not-found", "what should start the kernel does not exist", REPAIR),
 }
+
+# launch.sh's own word for what it could not do -> sentence, remedy; a container's are said by container.sh
+STEPS = {
+    "modules-unavailable": (
+        "the recipe names modules, but this node has neither Lmod nor Environment Modules",
+        "if the site has them elsewhere, its admins set `modules: {{init: FILE}}` in the site's configuration",
+    ),
+    "launch-ended": (
+        "{step} ended the start of the kernel",
+        "a file that is sourced there calls `exit`, or fails under `set -e`; " + EDIT,
+    ),
+    "module-failed": ("`{step}` failed", "try `{step}` in a shell; " + EDIT),
+    "runtime-missing": (
+        "no container runtime (Apptainer or Singularity) is found on this node",
+        "start the session on a node that has one, or name the module that brings it in the recipe ({command} edit {name})",
+    ),
+    "image-missing": ("{step} is not there", REPAIR),
+    "inject-missing": ("{step} failed: the folder that brings ipykernel to the image is gone", REPAIR),
+    "bind-missing": ("{step} failed: what should be bound into the container is not on this node", "correct `bind` of the recipe ({command} edit {name})"),
+}

@@ -2,7 +2,7 @@
 # Environment modules, for kernels whose recipe names some; sourced by launch.sh after start.sh.
 # Lmod and Environment Modules, in a shell that is not interactive: there `module` is not defined
 # unless somebody does it, and sourcing Lmod's init/bash alone leaves MODULEPATH empty.
-# shellcheck disable=SC2154 # kw_generation is set by launch.sh
+# shellcheck disable=SC2034,SC2154 # kw_step is read by start.sh, kw_generation set by launch.sh
 
 kw_modules_init() { # SITE'S INIT FILE or '' [purge]
   local outer=${MODULEPATH-} file purge=${2-}

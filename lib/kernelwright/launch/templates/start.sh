@@ -25,10 +25,14 @@ kw_begin() { # [--local] CONNECTION_FILE | --shell [-- COMMAND...]
     return
   fi
   [[ ${1-} != --local ]] || shift
-  if [[ $# != 1 || ! -r ${1-} ]]; then
+  if [[ $# != 1 ]]; then
     echo "usage: launch.sh [--local] CONNECTION_FILE, or launch.sh --shell [-- COMMAND...]" >&2
     exit 2
+  elif [[ ! -r $1 ]]; then
+    echo "kernelwright: connection file $1 cannot be read" >&2
+    exit 66
   fi
+  kw_heed_interrupts "$1"
   kw_connection_file=$1
   [[ $1 == /* ]] || kw_connection_file=$PWD/$1
   kw_key=${1##*/}
@@ -36,6 +40,18 @@ kw_begin() { # [--local] CONNECTION_FILE | --shell [-- COMMAND...]
   kw_open_state
   trap kw_exited EXIT
   kw_look_back
+}
+
+kw_heed_interrupts() { # a shell that was started with SIGINT ignored (behind `nohup` or `&`) can never trap it
+  local name value python=$kw_runtime/venv/bin/python
+  [[ -z ${KERNELWRIGHT_HEEDED-} && -r /proc/self/status ]] || return 0
+  while read -r name value; do
+    [[ $name != SigIgn: ]] || break
+  done </proc/self/status
+  ((16#${value:(-2)} & 2)) && [[ -x $python ]] || return 0
+  export KERNELWRIGHT_HEEDED=1
+  exec "$python" -I -c 'import os, signal, sys; signal.signal(2, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])' \
+    "$kw_generation/launch.sh" --local "$1"
 }
 
 kw_open_state() { # records lie with the kernel, else in the home, else in /tmp
