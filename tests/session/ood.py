@@ -37,11 +37,11 @@ def wait_for(what, patience=PATIENCE, why="it did not happen"):
     raise AssertionError(why() if callable(why) else why)
 
 
-def stage(answers, root, *, runtime, catalog=None, fields=FIELDS):
+def stage(answers, root, *, runtime, catalog=None):
     """Stage template/ into `root` as the dashboard does: rsync without .erb, answers, then every .erb."""
     root.mkdir(parents=True, exist_ok=True)
     subprocess.run(["rsync", "-rlp", "--exclude", "*.erb", f"{ROOT}/template/", f"{root}/"], check=True, timeout=60)
-    definition = {"form": list(fields), "attributes": {}}
+    definition = {"form": list(dict.fromkeys([*FIELDS, *answers])), "attributes": {}}
     values = {k: base64.b64encode(v if isinstance(v, bytes) else v.encode("utf-8", "surrogatepass")).decode() for k, v in answers.items()}
     record = {"id": str(uuid.uuid4()), "cluster_id": "mini", "title": "Kernelwright", "staged_root": str(root)}
     request = {"action": "stage", "app": str(ROOT), "definition": definition, "values": values, "record": record}

@@ -72,7 +72,7 @@ def _prepare(session: Session, report: Report, *, host: str, port: str) -> bool:
     if asked.only:
         return _only(session, asked, report)
     where = server.address(host, port)
-    (session.private / "oom").write_text(str(job.oom_kills()))
+    server.private_file(session.private / "oom", str(job.oom_kills()))
     with ThreadPoolExecutor(1) as pool:  # argon2 takes its time beside everything else
         secrets = pool.submit(server.new_secrets, session.private)
         known = look(session, arranged)

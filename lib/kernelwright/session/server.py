@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .places import Places
 
 CONFIG = Path(__file__).with_name("jupyter_kernelwright_config.py")
+# A config file that is not found is no error for Jupyter: without the password that only this file sets it must not start.
+CLOSED = "--PasswordIdentityProvider.password_required=True"
 HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_-]{0,253}")
 PASSWORD_LETTERS = 32
 ANYWHERE = "0.0.0.0"  # noqa: S104 - a node whose own name does not lead to an address that others reach
@@ -203,6 +205,6 @@ def write_start(
         f"kw_modules_init={shlex.quote(site.modules.init or '')}",
         f"kw_modules_use=({shlex.join(site.modules.use)})",
         f"kw_modules=({shlex.join((*site.jupyter.modules, *modules))})",
-        f"kw_command=({shlex.join((*command, f'--config={CONFIG}'))})",
+        f"kw_command=({shlex.join((*command, f'--config={CONFIG}', CLOSED))})",
     ]
     private_file(places.private / "server.sh", "\n".join(lines) + "\n")
