@@ -41,6 +41,7 @@ VERBS = {
     "import": ("share", "build a kernel from an exported file"),
     "share": ("share", "publish a kernel for a group"),
     "unshare": ("share", "take a shared kernel back"),
+    "trust": ("share", "let a shared kernel run as you, as long as it stays the same"),
     "request": ("share", "write the bundle with which the site can make a kernel central"),
     "shell": ("shell", "open a shell, or run a command, in a kernel's environment"),
     "report": ("doctor", "write a report for the help desk, without secrets"),

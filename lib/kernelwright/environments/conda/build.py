@@ -198,7 +198,7 @@ def _from_lock(engine: Engine, lock: locks.Lock, progress: Progress) -> list[Pac
 def _check_room(
     packages: list[Package], want: wanted.Wanted, place: Place, progress: Progress
 ) -> space.Need:
-    need = space.estimate(packages, want.settings.cache, place.prefix)
+    need = space.estimate(packages, want.settings.cache, place.prefix, copy=want.settings.copy)
     words = space.check(
         need, {"cache": want.settings.cache, "environment": place.prefix}, place.environ
     )
@@ -210,7 +210,7 @@ def _check_room(
             f"the environment needs about {need.words()}, the site allows {limit}",
             hint="leave packages out, or ask the site",
         )
-    if need.env_bytes and not space.same_device(want.settings.cache, place.prefix):
+    if need.env_bytes and not want.settings.copy:
         progress.note(
             "package cache and environments lie on different file systems: files are copied, not linked"
         )

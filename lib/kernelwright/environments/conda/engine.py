@@ -134,6 +134,9 @@ class Engine:
                     execute_link_scripts=self.settings.link_scripts,
                     requested_specs=[rattler.MatchSpec(spec)._match_spec for spec in specs],  # noqa: SLF001 - install() takes the inner object
                     reporter=reporter,
+                    config=rattler.Config.from_toml("allow-hard-links = false\n")
+                    if self.settings.copy
+                    else None,
                 ),
                 reporter,
                 self.settings.stall,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..base import Place
 
 ALIAS = "https://conda.anaconda.org"
+LINK_MODE = "KERNELWRIGHT_LINK_MODE"  # "copy": no hard links from the package cache
 SUBDIR = re.compile(
     r"/(?:noarch|(?:linux|osx|win)-(?:32|64|aarch64|arm64|ppc64le|s390x|armv7l|riscv64))/?$"
 )

@@ -62,9 +62,9 @@ class Left:
     files: int | None
 
 
-def estimate(packages: Sequence[Package], cache: Path, prefix: Path) -> Need:
-    """What linking `packages` into `prefix` over the package cache at `cache` will write."""
-    linked = same_device(cache, prefix)
+def estimate(packages: Sequence[Package], cache: Path, prefix: Path, *, copy: bool = False) -> Need:
+    """What linking (or copying) `packages` into `prefix` over the cache at `cache` will write."""
+    linked = not copy and same_device(cache, prefix)
     download = cache_bytes = cache_files = env_bytes = env_files = 0
     for package in packages:
         known = _in_cache(cache / "pkgs" / package.folder)

@@ -73,6 +73,9 @@ class Settings:
     stall: float = 60.0  # seconds without a byte after which a download is given up
     retries: int = 3
     link_scripts: bool = True
+    copy: bool = (
+        False  # never link from the cache: who changes a file's group would change it there
+    )
     sources: Mapping[str, str] = field(default_factory=dict)  # which file each setting came from
 
 
