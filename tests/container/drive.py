@@ -3,7 +3,7 @@
 usage: drive.py KERNEL_NAME < steps.json; prints the answers as JSON. Steps, in order:
   {"run": CODE, "input": TEXT}          -> {"text", "status", "error"}
   {"interrupt": N, "code": CODE}        -> {"seen": how many of N ended as the language's interrupt, "errors"}
-  {"restart": true}  {"kill": true}  {"shutdown": true}  {"processes": true}
+  {"restart": true | "now"}  {"shutdown": true | "now"}  {"kill": true}  {"die": true}
 """
 
 import json
@@ -122,9 +122,12 @@ class Driver:
             self.manager.restart_kernel(now=step["restart"] == "now")
             self.connect()
             return {}
-        if "kill" in step:  # as the kernel's own launch script may be killed
+        if "kill" in step:  # the launch script alone, as the out-of-memory killer may choose it
+            self.client.stop_channels()
             os.kill(self.manager.provisioner.pid, signal.SIGKILL)
             return {}
+        if "die" in step:  # as the whole server may
+            os.kill(os.getpid(), signal.SIGKILL)
         if "shutdown" in step:
             self.client.stop_channels()
             self.manager.shutdown_kernel(now=step["shutdown"] == "now")
@@ -138,11 +141,12 @@ def main():
     answers, failed = [], None
     try:
         driver.start()
-        answers = [driver.step(step) for step in steps if answers is not None]
+        for step in steps:
+            answers.append(driver.step(step))
     except Failed as error:
         failed = str(error)
     finally:
-        if driver.manager.has_kernel and not any("die" in step for step in steps):
+        if driver.manager.has_kernel:
             driver.manager.shutdown_kernel(now=True)
     driver.log.seek(0)
     print(json.dumps({"answers": answers, "failed": failed, "log": driver.log.read()[-4000:]}))

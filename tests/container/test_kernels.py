@@ -57,7 +57,7 @@ def test_older_python_gets_its_own_ipykernel(person, imagery):
 
 def test_old_ipykernel_is_interrupted_by_signals(person, imagery):
     """An ipykernel of the image that knows no interrupt message: each signal arrives once."""
-    person.create("signals", imagery.old_kernel())
+    person.create("signals", imagery.sif("old-kernel"))
     assert spec(person, "signals")["interrupt_mode"] == "signal"
     version, hits, after = person.drive(
         "signals",
