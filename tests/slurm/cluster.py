@@ -83,9 +83,10 @@ def free_ports(count: int) -> list[int]:
 
 
 class Cluster:
-    """Two (or more) nodes; partitions: `debug` (default), `long`, and `closed`, which starts nothing.
+    """Two nodes; partitions: `debug` (default), `long`, and `closed`, which starts nothing.
 
-    A job in `closed` stays PENDING until `open_partition()`.
+    A job in `closed` stays PENDING until `open_partition()`. With a third node there is a partition
+    `apart` on it, for jobs that outlive a test; `jobs` leaves them out.
     """
 
     def __init__(self, *, nodes: int = 2, isolated: bool = False) -> None:
@@ -118,7 +119,7 @@ class Cluster:
             self.start_controller()
             for node in self.nodes:
                 self._start_node(node)
-            self.wait(lambda: self.idle_nodes() == len(self.nodes), 90, "nodes to be idle")
+            self.wait(lambda: self.idle_nodes() == 2, 90, "nodes to be idle")
         except BaseException:
             logs = self._logs()
             self.stop()
@@ -148,10 +149,12 @@ class Cluster:
                 f"NodeName={node} {where} Port={port} CPUs=4 Sockets=1 CoresPerSocket=4"
                 " ThreadsPerCore=1 RealMemory=8192 State=UNKNOWN\n"
             )
-        names = ",".join(self.nodes)
+        names = ",".join(self.nodes[:2])
         text += f"PartitionName=debug Nodes={names} Default=YES MaxTime=60 DefaultTime=10 State=UP\n"
         text += f"PartitionName=long Nodes={names} MaxTime=INFINITE DefaultTime=10 State=UP\n"
         text += f"PartitionName=closed Nodes={names} MaxTime=60 DefaultTime=10 State=DOWN\n"
+        if len(self.nodes) > 2:
+            text += f"PartitionName=apart Nodes={self.nodes[2]} MaxTime=60 DefaultTime=10 State=UP\n"
         (self.dir / "etc/slurm.conf").write_text(text)
 
     def _munge_options(self) -> list[str]:
@@ -227,7 +230,7 @@ class Cluster:
 
     def jobs(self, name: str | None = None) -> list[tuple[str, str]]:
         """(job id, state) of the jobs that are not over."""
-        pick = [f"--name={name}"] if name else []
+        pick = ["-p", "debug,long,closed", *([f"--name={name}"] if name else [])]
         rows = self.run("squeue", "-h", "-o", "%i|%T", *pick).split()
         return [tuple(row.split("|")) for row in rows]  # type: ignore[misc]
 
@@ -266,8 +269,8 @@ class Cluster:
         """Cancel every job, then end the daemons: killing slurmd alone would leave the jobs alive."""
         if self._alive("slurmctld"):
             with contextlib.suppress(ClusterError):
-                self.run("scancel", "--full", *[job for job, _ in self.jobs()])
-                self.wait_no_jobs(30)
+                self.run("scancel", *self.run("squeue", "-h", "-o", "%i").split())
+                self.wait(lambda: not self.run("squeue", "-h", "-o", "%i"), 30, "the queue to be empty")
         for name in [n for n in self.daemons if n != "munged"] + ["munged"]:
             child = self.daemons.pop(name, None)
             if child is not None and child.poll() is None:

@@ -176,7 +176,10 @@ class Allocation:
 
     def seen(self, job: Job) -> None:
         """Slurm knows the job and it is not over."""
-        self.ends = job.ends if job.state == "RUNNING" else None
+        ends = job.ends if job.state == "RUNNING" else None
+        if ends != self.ends:
+            self.ends = ends
+            self.agents.order({"facts": {"ends": ends}})
         self._show(
             state=job.state, reason=job.reason, starts=job.starts, node=job.node, outage=False
         )
@@ -201,6 +204,7 @@ class Allocation:
         """The agent is there with a ready kernel."""
         self.record.phase, self.record.node = "running", node
         self.save()
+        self.agents.order({"facts": {"ends": self.ends}})
 
     # --- leaving ----------------------------------------------------------------------------
 

@@ -228,13 +228,11 @@ class Broker:
     def changed(self) -> None:
         """See allocation.Listener."""
         self.cells.room.update(self._notice())
-        if self.allocation is not None and self.allocation.agents.is_attached:
-            self.allocation.agents.order({"facts": {"ends": self.allocation.ends}})
 
     def ended(self, ending: Ending) -> None:
         """See allocation.Listener."""
         self.ending = ending
-        self.cells.fail(ending)
+        self.cells.end(ending)
 
     def starting(self, node: str) -> None:
         """See agentside.Listener."""

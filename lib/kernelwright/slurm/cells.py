@@ -127,8 +127,10 @@ class Cells:
         if not parents:
             self.front.publish(kind, notice.content(f"kernelwright-{key}"), None)
 
-    def fail(self, ending: Ending) -> None:
-        """Everything that waits or runs gets the error."""
+    def end(self, ending: Ending) -> None:
+        """Everything that waits or runs gets the error; where nothing does, the last cell a line."""
+        if not self.running and not self.room.cells:
+            self.say(ending.notice, "end")
         self.room.fail(ending.name, ending.text, ending.notice)
         for request in list(self.running.values()):
             fail(self.front, request, ending.name, ending.text)

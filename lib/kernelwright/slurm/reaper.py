@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from .clients import Unreachable
+from .record import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from .scheduler import Scheduler
 
 GRACE = 10.0  # seconds in which a restarted broker may take the job over
-SETTLE = {b"c": 1.0, b"l": 20.0}  # seconds in which a submission under way may still bring a job
-SETTLE_UNKNOWN = 8.0
+SETTLE = 1.0  # seconds in which the queue must stay empty
+SETTLE_LATE = 8.0  # the same where a submission may have been under way
 LONGEST = 3600.0  # after an outage longer than this the agent's lease has done the work
 CANCEL, CANCEL_LATE, KEEP, HAND_OVER = b"c", b"l", b"k", b"h"
 
@@ -82,7 +83,9 @@ def reap(
     if not folder.claim(folder.owner(record.nonce), reaped):
         return
     folder.clear(record.tag)  # an agent that starts later finds no keys and ends at once
-    if cancel_until_gone(scheduler, record.job_name, settle=SETTLE.get(word, SETTLE_UNKNOWN)):
+    submitted = word == CANCEL or read(reaped).get("job") is not None
+    settle = SETTLE if submitted else SETTLE_LATE
+    if cancel_until_gone(scheduler, record.job_name, settle=settle):
         folder.clear(record.tag, record=reaped)
 
 

@@ -1,0 +1,52 @@
+"""Restart keeps the allocation: the same job, a fresh kernel, no second wait in the queue."""
+
+import time
+
+import pytest
+
+pytestmark = [pytest.mark.slurm, pytest.mark.root]
+
+
+def restart_series(bench, times):
+    bench.kernel()
+    notebook = bench.start()
+    job = notebook.ready()
+    for number in range(times):
+        notebook.run("kept = 1")
+        notebook.manager.restart_kernel(now=bool(number % 2))  # by message, by SIGKILL, ...
+        notebook.client.wait_for_ready(timeout=90)
+        assert notebook.text_of("print('kept' in globals())") == "False\n"
+        assert notebook.ready() == job
+    assert [j for j, _ in bench.cluster.jobs()] == [job]
+    return notebook, job
+
+
+def test_restarts_keep_the_job(bench):
+    notebook, job = restart_series(bench, 3)
+    begun = time.monotonic()
+    while time.monotonic() - begun < 11:  # longer than the grace of the dead brokers' reapers
+        assert notebook.text_of("print(1)") == "1\n"
+        time.sleep(0.5)
+    assert notebook.ready() == job
+    notebook.shutdown()
+    bench.cluster.wait_no_jobs()
+
+
+@pytest.mark.soak
+def test_twenty_restarts_keep_the_job(bench):
+    restart_series(bench, 20)
+
+
+@pytest.mark.parametrize("now", [False, True], ids=["message", "sigkill"])
+def test_restart_while_pending_keeps_the_place(bench, now):
+    bench.kernel(slurm={"partition": "closed"})
+    notebook = bench.start()
+    notebook.wait_line(notebook.send("1"), "PENDING")
+    (job, _), = bench.cluster.jobs()
+    notebook.manager.restart_kernel(now=now)
+    notebook.client.wait_for_ready(timeout=90)
+    cell = notebook.send("print('x')")
+    notebook.wait_line(cell, f"Slurm job {job} PENDING")
+    bench.cluster.open_partition()
+    assert notebook.reply(cell)["status"] == "ok"
+    assert [j for j, _ in bench.cluster.jobs()] == [job]
