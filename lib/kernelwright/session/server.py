@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from .places import Places
 
 CONFIG = Path(__file__).with_name("jupyter_kernelwright_config.py")
+SETTINGS = Path(__file__).with_name(
+    "settings"
+)  # JupyterLab: a new notebook starts the default kernel, unasked
 # A config file that is not found is no error for Jupyter: without the password that only this file sets it must not start.
 CLOSED = "--PasswordIdentityProvider.password_required=True"
 HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_-]{0,253}")
@@ -179,6 +182,11 @@ def environment(places: Places, environ: Mapping[str, str]) -> dict[str, str]:
     known = [
         part for part in environ.get("JUPYTER_PATH", "").split(os.pathsep) if os.path.isabs(part)
     ]
+    configs = [
+        places.moved.get("JUPYTER_CONFIG_PATH"),
+        environ.get("JUPYTER_CONFIG_PATH"),
+        str(SETTINGS),
+    ]
     return {
         "JUPYTER_PATH": os.pathsep.join([str(places.kernelspecs), *known]),
         "JUPYTER_RUNTIME_DIR": str(places.runtime),
@@ -186,6 +194,7 @@ def environment(places: Places, environ: Mapping[str, str]) -> dict[str, str]:
         "KERNELWRIGHT_SESSION_VALUES": str(places.private / "values.json"),
         "TRAITLETS_APPLICATION_RAISE_CONFIG_FILE_ERROR": "1",
         **places.moved,
+        "JUPYTER_CONFIG_PATH": os.pathsep.join(folder for folder in configs if folder),
     }
 
 
