@@ -232,13 +232,15 @@ kw_is_child_of() { # whether this shell's parent is still the process that start
 
 kw_await() { # the kernel's end; until it answers, also an eye on the time
   local word status
-  local limit=${KERNELWRIGHT_START_LIMIT:-60}
+  local limit=${KERNELWRIGHT_START_LIMIT-}
+  limit=${limit%%[!0-9]*}
+  : "${limit:=60}"
   if [[ -n $kw_entry ]]; then
     read -r -t "$limit" word <&"$kw_from"
     status=$?
     [[ $word != up ]] || kw_up=1
     while ((status > 128)) && [[ -z $kw_up ]] && kw_is_busy; do
-      read -r -t 10 word <&"$kw_from"
+      read -r -t "$((limit < 10 ? limit : 10))" word <&"$kw_from"
       status=$?
       [[ $word != up ]] || kw_up=1
     done
