@@ -19,7 +19,7 @@ def cluster():
         pytest.skip("a private Slurm cluster needs root")
     if missing := missing_parts():
         pytest.skip(f"missing for a private Slurm cluster: {', '.join(missing)}")
-    made = Cluster(nodes=1).start()
+    made = Cluster().start()
     yield made
     made.stop()
 
