@@ -2,6 +2,7 @@
 
 from .atomic import write_json, write_text
 from .lock import lock
-from .store import Draft, Owned, Store
+from .owned import Owned
+from .store import Draft, Store
 
 __all__ = ["Draft", "Owned", "Store", "lock", "write_json", "write_text"]

@@ -22,6 +22,7 @@ from . import kernelspec
 from .atomic import explained, make_folder, read_json, write_json, write_text
 from .expand import expand
 from .lock import process_start
+from .owned import Owned, read_owned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,23 +31,6 @@ if TYPE_CHECKING:
     from ..config.model import SiteConfig
 
 KEPT = 2  # generations kept by default
-
-
-@dataclass(frozen=True)
-class Owned:
-    """A kernel that we made for this user: its id, its published name and its kernel.json."""
-
-    name: str
-    id: str
-    folder: Path
-    spec: Mapping[str, Any]
-    number: int
-    aliases: tuple[str, ...] = ()
-
-    @property
-    def recipe_hash(self) -> str:
-        """By which the same request finds this kernel again."""
-        return str(self.spec["metadata"]["kernelwright"].get("recipe_hash", ""))
 
 
 @dataclass(frozen=True)
@@ -95,31 +79,7 @@ class Store:
 
     def kernels(self) -> list[Owned]:
         """Every kernel that we made for this user, by name; aliases are joined to their kernel."""
-        found: dict[str, Owned] = {}
-        aliases: dict[str, list[str]] = {}
-        for name in self._spec_names():
-            spec = kernelspec.read(self.specs / name)
-            mine = kernelspec.ours(spec)
-            if spec is None or mine is None:
-                continue
-            if mine.get("alias_of"):
-                aliases.setdefault(mine["id"], []).append(name)
-                continue
-            number = mine.get("generation")
-            found[name] = Owned(
-                name, mine["id"], self.specs / name, spec, number if isinstance(number, int) else 0
-            )
-        return [
-            Owned(o.name, o.id, o.folder, o.spec, o.number, tuple(sorted(aliases.get(o.id, ()))))
-            for o in found.values()
-        ]
-
-    def _spec_names(self) -> list[str]:
-        try:
-            with os.scandir(self.specs) as entries:
-                return sorted(e.name for e in entries if e.is_dir())
-        except OSError:
-            return []
+        return read_owned(self.specs)
 
     def find(self, name: str) -> Owned:
         """The owned kernel called `name` (or known by that alias); UserError `no-such-kernel` else."""
