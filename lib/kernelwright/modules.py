@@ -36,7 +36,7 @@ kw_generation='' kw_runtime='' kw_entry='' kw_name=modules
 kw_begin --shell
 kw_modules_init "$2"
 shift 2
-[ $# = 0 ] || kw_module use "$@"
+for folder; do kw_module use "$folder"; done
 printf '== system %s\\n' "${LMOD_VERSION:+Lmod $LMOD_VERSION}"
 echo '== avail'
 module -t avail 2>&1
@@ -89,7 +89,7 @@ def available(
 
     Raises UserError `modules-unavailable` where there is no module system.
     """
-    folders = (*reversed(site.modules.use), *use)
+    folders = (*site.modules.use, *use)
     words = [site.modules.init or "", *folders]
     cache = _cache_file(home, words, environ)
     kept = _read(cache)

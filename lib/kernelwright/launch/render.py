@@ -62,7 +62,7 @@ def render(
         marks=marks or command.values.get("marks", False),
         exports={name: value for name, value in command.env.items() if NAME.fullmatch(name)},
         modules=bool(recipe.modules.load or recipe.modules.use or recipe.modules.purge),
-        uses=(*reversed(site.modules.use), *recipe.modules.use),
+        uses=(*site.modules.use, *recipe.modules.use),
         pathlike=[name for name in recipe.env if is_path_list(name)],
     )
     facts = {"name": recipe.name, "kind": recipe.kind, "command": site.command or "kernelwright", "runtime": str(runtime)}
