@@ -1,7 +1,9 @@
 #!/bin/bash
 # The job as the dashboard would generate it (template "basic"): the order of the steps is what counts.
 # Run by bash on the compute node, as the user, in the staged root; before.sh, after.sh and clean.sh are
-# sourced, script.sh is run. each name between @ signs is filled in by portal/jobscript.py.
+# sourced, script.sh is run. Each name between @ signs is filled in by portal/jobscript.py.
+# As generated there: it sources files of the app, does not check its cd, and has helpers that they may call.
+# shellcheck disable=SC1091,SC2164,SC2317
 @HEADER@
 cd @ROOT@
 export host

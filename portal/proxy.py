@@ -32,6 +32,10 @@ async def handle(request: web.Request) -> web.StreamResponse:
         return await _http(request, url)
     except aiohttp.ClientConnectorError:
         return web.Response(status=503, text="Service Unavailable: nothing listens there yet, or any more")
+    except aiohttp.ClientError:
+        return web.Response(status=502, text="Proxy Error: the server there ended in the middle of its answer")
+    except ConnectionError:  # the browser has gone meanwhile: nobody reads this
+        return web.Response(status=499)
 
 
 async def _http(request: web.Request, url: str) -> web.StreamResponse:
@@ -50,9 +54,13 @@ async def _http(request: web.Request, url: str) -> web.StreamResponse:
         for name, value in headers:
             response.headers.add(name, value)
         await response.prepare(request)
-        async for chunk in answer.content.iter_chunked(CHUNK):
-            await response.write(chunk)
-        await response.write_eof()
+        try:
+            async for chunk in answer.content.iter_chunked(CHUNK):
+                await response.write(chunk)
+            await response.write_eof()
+        except (aiohttp.ClientError, ConnectionError):  # one of the two sides ended in the middle
+            if request.transport is not None:
+                request.transport.abort()
         return response
 
 
@@ -72,7 +80,11 @@ async def _websocket(request: web.Request, url: str) -> web.StreamResponse:
         return web.Response(status=error.status, text=error.message)
     chosen = [behind.protocol] if behind.protocol else []
     front = web.WebSocketResponse(protocols=chosen, max_msg_size=0)
-    await front.prepare(request)
+    try:
+        await front.prepare(request)
+    except ConnectionError:
+        await behind.close()
+        raise
     tasks = [asyncio.create_task(_pump(front, behind)), asyncio.create_task(_pump(behind, front))]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -1,5 +1,5 @@
 #!/bin/bash
-echo "script $order"
+echo "script ${order:?}"
 exec python3 -c '
 import http.server, os, sys
 class H(http.server.BaseHTTPRequestHandler):
