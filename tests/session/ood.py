@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FIELDS = [
     "kw_kernel", "kw_other", "kw_title", "kw_packages", "kw_file", "kw_image", "kw_only", "kw_ui", "kw_folder", "kw_modules",
 ]  # fmt: skip
-PATIENCE = 120.0  # seconds; a loaded machine is slow
+PATIENCE = 200.0  # seconds; a loaded machine is slow
 LOGIN = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LANG": "C.UTF-8", "TERM": "dumb"}
 
 
@@ -100,7 +100,8 @@ class Session:
         return self
 
     def wait_end(self, patience=PATIENCE):
-        self.job.wait(patience)
+        """The exit status of the job; its log stands in the failure when it does not end."""
+        wait_for(lambda: self.job.poll() is not None, patience, why=lambda: self.log)
         return self.job.returncode
 
     @property

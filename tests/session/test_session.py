@@ -283,13 +283,13 @@ def test_a_kernel_is_made_without_a_notebook_and_relaunch_builds_nothing(start, 
     field = json.loads(write_catalog(place / "look.json", site).read_text())["templates"][0]["parameters"][0]["id"]
     answers = {"kw_kernel": "template:mine", "kw_title": "RNA", field: str(runtime / "venv"), "kw_only": "1"}
     first = start(answers, site=site, wait=False)
-    assert first.wait_end() == 0
+    assert first.wait_end() == 0, first.log
     assert (first.report["state"], first.report["message"], first.report["kernel"]["made"]) == ("ready", "Ready: RNA", True)
     assert not (first.root / "connection.yml").exists()
     generations = list((alice.home / ".local/share/kernelwright/kernels").glob("*/*"))
     second = start(answers | {"kw_only": "0"}, site=site, wait=False)
     second.wait_running()
-    assert second.report["kernel"] == {"name": "rna", "label": "RNA", "origin": "user", "made": False}
+    assert second.report["kernel"] == {"name": "rna", "label": "RNA", "origin": "user", "made": False}, second.report
     assert list((alice.home / ".local/share/kernelwright/kernels").glob("*/*")) == generations
     assert second.login() == 302
     assert second.run_cell("import sys; print(sys.prefix)").strip() == str(runtime / "venv")

@@ -87,7 +87,7 @@ def last_lines(path: Path, count: int = LOG_LINES) -> tuple[str, ...]:
             text = stream.read(LOG_TAIL).decode("utf-8", "replace")
     except OSError:
         return ()
-    return tuple(COLOUR.sub("", text).translate(UNSEEN).splitlines()[-count:])
+    return tuple(COLOUR.sub("", text).translate(UNSEEN).rstrip().splitlines()[-count:])
 
 
 def _replace(path: Path, document: dict[str, Any]) -> None:

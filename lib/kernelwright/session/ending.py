@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Problem
@@ -40,20 +39,29 @@ class Ended:
 
 
 def running(root: Path) -> None:
-    """Say that the server answers; called once by after.sh."""
-    _update(root, {"state": "running"})
+    """Say that the server answers; called once by after.sh. An end that was quicker stays."""
+    if read_report(root).get("state") in {"preparing", "starting"}:
+        _update(root, {"state": "running"})
 
 
 def ended(how: Ended, environ: Mapping[str, str]) -> None:
     """Write the reason into report.json and, unless all went well, into output.log."""
     before = read_report(how.root)
-    ran = before.get("state") in {"running", "ended"}
+    if before.get("state") in {"ended", "failed"}:
+        return  # the first reason is the reason
+    ran = before.get("state") == "running"
     log = last_lines(how.root / "output.log")
     problem = reason(how, log, ran=ran, ends_at=job.ends_at(environ), oom=_oom_grew(how.private))
-    changes: dict[str, Any] = {"state": "ended" if ran or how.asked else "failed"}
-    report = Report(**_kept(before)).about(problem, log if problem.severity == "error" else ())
-    changes.update(code=report.code, message=report.message, hint=report.hint, log=report.log)
-    _update(how.root, changes)
+    _update(
+        how.root,
+        {
+            "state": "ended" if ran or how.asked else "failed",
+            "code": problem.code,
+            "message": problem.message,
+            "hint": problem.hint,
+            "log": log if problem.severity == "error" else (),
+        },
+    )
     if problem.severity != "note":
         print(f"kernelwright: {problem.code}: {problem.message}", flush=True)
         if problem.hint:
@@ -123,20 +131,32 @@ def _oom_grew(private: Path) -> bool:
     return job.oom_kills() > before
 
 
-def _kept(before: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: before[k] for k in ("kernel", "node", "interface", "ends_at") if k in before}
-
-
 def _update(root: Path, changes: Mapping[str, Any]) -> None:
+    """Write the report anew with `changes`; what stood there before is kept as far as it is sound."""
     before = read_report(root)
     problems = before.get("problems")
     known = [_problem(p) for p in problems] if isinstance(problems, list) else []
-    fields = {k: before[k] for k in Report.__dataclass_fields__ if k in before and k != "problems"}
-    if changes.get("state") in {"ended", "failed"} and before.get("code") and changes.get("code"):
+    if changes.get("code") and before.get("code"):
         known.append(_problem(before))
-    merged = {**fields, **changes}
-    merged["log"] = tuple(str(line) for line in merged.get("log") or ())
-    write_report(root, Report(**merged, problems=tuple(p for p in known if p)))
+    report = Report(**_kept(before), problems=tuple(p for p in known if p))
+    write_report(root, replace(report, **changes))
+
+
+def _kept(before: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of an earlier report that have the right type."""
+    kinds: dict[str, type | tuple[type, ...]] = {
+        "state": str,
+        "code": str,
+        "message": str,
+        "hint": str,
+        "kernel": dict,
+        "node": str,
+        "interface": str,
+        "ends_at": (int, float),
+    }
+    kept = {key: before[key] for key, kind in kinds.items() if isinstance(before.get(key), kind)}
+    log = before.get("log")
+    return {**kept, "log": tuple(str(line) for line in log) if isinstance(log, list) else ()}
 
 
 def _problem(value: Any) -> Problem | None:
@@ -151,13 +171,3 @@ def _problem(value: Any) -> Problem | None:
         str(value.get("message") or ""),
         hint if isinstance(hint, str) else None,
     )
-
-
-def server_port(private: Path) -> int | None:
-    """The port that the running server says it listens on, from its own info file; None before that."""
-    for path in sorted((private / "runtime").glob("jpserver-*.json")):
-        try:
-            return int(json.loads(path.read_text())["port"])
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return None
