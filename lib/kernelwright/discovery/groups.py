@@ -1,16 +1,13 @@
-"""Kernels of the user's groups: each folder in its own thread, within half a second.
+"""The folders of the user's groups; each is looked at in its own thread, within half a second.
 
-A kernel runs whatever its owner wrote, so it is offered only when nobody but a trusted owner can
-have written it (store.sharing has the rules that publishing keeps).
+A kernel runs whatever its owner wrote: store.sharing says whether it may be offered.
 """
 
 from __future__ import annotations
 
 import os
-import stat
 from typing import TYPE_CHECKING
 
-from ..errors import Problem
 from .places import Root
 
 if TYPE_CHECKING:
@@ -42,36 +39,3 @@ def _group_names() -> tuple[str, ...]:
         except KeyError:
             continue
     return tuple(sorted(names))
-
-
-def distrust(folder: str, trusted: frozenset[int]) -> Problem | None:
-    """Why a kernel below a group folder must not be run; None when only trusted people could write it."""
-    for path in (folder, os.path.join(folder, "kernel.json")):
-        try:
-            facts = os.stat(path)
-        except OSError:
-            return None
-        if facts.st_uid not in trusted:
-            text = f"the kernel belongs to user {facts.st_uid}, whom the site does not trust with shared kernels"
-            return Problem(
-                "untrusted-kernel", "error", text, "ask the owner of the group's kernels", path
-            )
-        if facts.st_mode & stat.S_IWOTH or (facts.st_mode & stat.S_IWGRP and facts.st_gid != 0):
-            text = "others than its owner can change this kernel, and it would run as you"
-            return Problem(
-                "untrusted-kernel", "error", text, f"its owner closes it: `chmod go-w {path}`", path
-            )
-    return None
-
-
-def trusted_users(site: SiteConfig) -> frozenset[int]:
-    """The numbers of the users whose shared kernels may be run: the site's list, root and this user."""
-    import pwd
-
-    found = {0, os.getuid()}
-    for name in site.groups.trusted_owners:
-        try:
-            found.add(int(name) if name.isdecimal() else pwd.getpwnam(name).pw_uid)
-        except KeyError:
-            continue
-    return frozenset(found)

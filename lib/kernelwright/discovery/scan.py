@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import Problem
 from ..model import Kernel, State
+from ..store import sharing
 from . import conda, groups, index, parallel
 from .examine import Candidate, Found, Surroundings, examine
 from .places import Root, native_resources, search_path
@@ -42,7 +43,7 @@ def discover(
     candidates, unreadable = _candidates(roots)
     others = [*_site_kernels(site), *_conda_kernels(home, environ)]
     found = [f for f in parallel.each(lambda c: examine(c, around), [*candidates, *others]) if f]
-    kernels = [*_with_precedence(found), *unreadable, *_shared(site, around)]
+    kernels = [*_with_precedence(found), *unreadable, *_shared(site, home, around)]
     kernels += _native(kernels)
     return sorted((_with_state(k) for k in kernels), key=_rank)
 
@@ -151,12 +152,11 @@ def _conda_kernels(home: Path, environ: Mapping[str, str]) -> list[Candidate]:
     return found
 
 
-def _shared(site: SiteConfig, around: Surroundings) -> list[Kernel]:
+def _shared(site: SiteConfig, home: Path, around: Surroundings) -> list[Kernel]:
     """Kernels of the user's groups; a folder that does not answer in time becomes one entry."""
     roots = groups.roots(site)
     if not roots:
         return []
-    trusted = groups.trusted_users(site)
 
     def look(root: Root) -> list[Kernel]:
         names = parallel.names_in(root)
@@ -166,7 +166,7 @@ def _shared(site: SiteConfig, around: Surroundings) -> list[Kernel]:
         for name in sorted(names):
             one = examine(Candidate(root, name, f"{root.folder}/{name}"), around)
             if one is not None:
-                distrust = groups.distrust(one.candidate.folder, trusted)
+                distrust = sharing.trust(one.candidate.folder, site, home=home)
                 more = (distrust,) if distrust else ()
                 kernels.append(replace(one.kernel, problems=(*more, *one.kernel.problems)))
         return kernels

@@ -150,6 +150,7 @@ def settings(
         timeout=int(max(1.0, user.timeout or 180)),
         stall=user.timeout or 60.0,
         retries=user.retries or 3,
+        copy=environ.get(LINK_MODE) == "copy",
         sources={
             "channels": origin,
             **({"alias": user.sources["channel_alias"]} if user.alias else {}),
