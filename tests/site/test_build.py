@@ -100,3 +100,23 @@ def test_an_ordinary_user_cannot_build_and_is_told_so(shared, conf, alice):
     result = alice.run([shared / "runtime/bin/kernelwright", "site", "build", "base", "--config", conf, "--no-test"])
     assert (result.status, result.stderr.startswith("error: not-writable")) == (1, True)
     assert "Traceback" not in result.stderr
+
+
+def test_what_a_user_asks_for_becomes_a_central_kernel(shared, conf, alice, runtime):
+    program = shared / "runtime/bin/kernelwright"
+    made = alice.run([program, "create", "prefix", "My tools", (runtime / "venv").resolve(), "--env", "TOOLS=1", "--no-test"], timeout=200)
+    assert made.ok, made.stderr
+    asked = alice.run([program, "request", "my-tools", "--reason", "the course"], timeout=200)
+    assert asked.ok, asked.stderr
+    bundle = next(alice.home.glob("*.tar.gz"))
+    result = admin(shared, "add", bundle, "--config", conf, "--test-timeout", 200)
+    assert result.ok, result.stderr
+    assert (conf / "60-my-tools.yaml").exists()
+    catalog = json.loads((shared / "runtime/etc/catalog.json").read_text())
+    entry = catalog["kernels"][-1]
+    assert (entry["name"], entry["label"], entry["state"]) == ("my-tools", "My tools", "ok")
+    assert entry["recipe"]["env"] == {"TOOLS": "1"}
+    exported = alice.run([program, "export", "my-tools", "-o", "tools.yml"], timeout=200)
+    assert exported.ok, exported.stderr
+    again = admin(shared, "add", alice.home / "tools.yml", "--name", "tools-2", "--config", conf, "--no-test")
+    assert again.ok, again.stderr

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
 from ..recipe import check_name, load, to_mapping
+from ..share import bundle as exported
 from ..store.atomic import make_folder, write_bytes
 from .append import add_entries
 
@@ -33,15 +34,7 @@ def add(
 
     Raises UserError `bundle-broken`, `kernel-exists`, or what is wrong with the recipe.
     """
-    files = _files(bundle)
-    recipe_file = next((found for found in RECIPES if found in files), None)
-    if recipe_file is None:
-        raise UserError(
-            "bundle-broken",
-            f"`{bundle}` holds no recipe.yml",
-            hint="a bundle is what `kernelwright request NAME` writes",
-        )
-    recipe = load(_text(files[recipe_file], bundle), source=f"{bundle}: {recipe_file}")
+    recipe, locks = _read(bundle)
     called = check_name(name or recipe.name)
     if any(entry.get("name") == called for entry in loaded.site.kernels):
         raise UserError(
@@ -52,7 +45,7 @@ def add(
     single = os.path.isfile(loaded.where)
     file = output or (loaded.where if single else os.path.join(loaded.where, f"60-{called}.yaml"))
     entry = _entry(recipe, called)
-    _keep_lock(recipe, entry, files, Path(file).absolute().parent / "recipes" / called)
+    _keep_lock(recipe, entry, locks, Path(file).absolute().parent / "recipes" / called)
     add_entries(
         file, "kernels", [entry], note=f"Central kernel from the bundle {os.path.basename(bundle)}."
     )
@@ -87,8 +80,27 @@ def _keep_lock(
     spec.pop("file", None)
 
 
+def _read(bundle: str) -> tuple[Recipe, dict[str, bytes]]:
+    """The recipe and the locks by name, of a request, an export, or a recipe alone."""
+    files = _files(bundle)
+    found = next((files[name] for name in RECIPES if name in files), None)
+    if found is None:
+        raise UserError(
+            "bundle-broken",
+            f"`{bundle}` holds no recipe.yml",
+            hint="a bundle is what `kernelwright request NAME` writes",
+        )
+    if exported.is_bundle(found):
+        export = exported.load(found, source=bundle)
+        return export.recipe, {export.lock[0]: export.lock[1].encode()} if export.lock else {}
+    try:
+        return load(found.decode("utf-8"), source=f"{bundle}: recipe"), files
+    except UnicodeDecodeError as error:
+        raise UserError("bundle-broken", f"the recipe in `{bundle}` is not UTF-8") from error
+
+
 def _files(bundle: str) -> dict[str, bytes]:
-    """The bundle's recipe and locks by bare name: from a tar file, a folder, or a recipe alone."""
+    """The bundle's recipe and locks by bare name: from a tar file, a folder, or one file alone."""
     wanted = {*RECIPES, *LOCKS}
     path = Path(bundle)
     try:
@@ -133,10 +145,3 @@ def _bounded(stream: Any, bundle: str) -> bytes:
     if len(data) > FILE_LIMIT:
         raise ValueError(f"a file in `{bundle}` is larger than {FILE_LIMIT >> 20} MiB")
     return data
-
-
-def _text(data: bytes, bundle: str) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError("bundle-broken", f"the recipe in `{bundle}` is not UTF-8") from error
