@@ -67,7 +67,7 @@ def example(tmp_path, home, monkeypatch, capsys):
 
 
 def test_every_example_is_tested_here():
-    assert sorted(p.name for p in EXAMPLES.iterdir()) == ["marwan", "mit", "nersc", "tacc"]
+    assert sorted(p.name for p in EXAMPLES.iterdir()) == ["course", "marwan", "mit", "nersc", "tacc"]
 
 
 def test_marwan_templates_give_the_jobs_that_people_ask_for(example, home):
