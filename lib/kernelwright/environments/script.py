@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LIMIT = 1 << 20  # bytes that are read of a script
 SHELLS = frozenset({"sh", "bash", "dash", "ksh", "zsh"})
-WRAPPERS = r"(?:exec\s+|srun\s+|time\s+|nice\s+|env\s+|-\S+\s+|\w+=\S*\s+)*"
+WRAPPERS = r"(?:exec\s+|srun\s+|time\s+|nice\s+|env\s+|-\S+\s+|\d+\s+|\w+=\S*\s+)*"
 RUNS_ARGUMENTS = re.compile(rf"(?:^|[;&|]|\bthen\b|\belse\b)[ \t]*{WRAPPERS}[\"']?\$(?:@|\*|\{{@\}})", re.MULTILINE)
 WANTS_FILE = re.compile(r"(?:-f|--f|--connection-file)[= \t]+[\"']?\$\{?1\b|--f=[\"']?\$\{?1\b")
 USES_ARGUMENTS = re.compile(r"\$(?:@|\*|\d|\{[@*\d])|\bgetopts\b|\bshift\b")

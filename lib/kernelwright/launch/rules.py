@@ -60,7 +60,7 @@ RULES = (
     ),
     _rule(
         "wrong-architecture",
-        r"(?P<what>/\S+?):? (?:cannot execute binary file|.*Exec format error)",
+        r"(?P<what>/[^:\n]+): cannot execute binary file|Exec format error: '(?P<other>[^'\n]+)'",
         "`{what}` was built for another kind of processor than this node's ({machine})",
         "start it on a node like the one it was built on, or build it here: `{command} update {name}`",
     ),
@@ -75,6 +75,12 @@ RULES = (
         r"start\.sh: line \d+: (?P<what>[^\n]+?): (?:No such file or directory|command not found)",
         "`{what}` does not exist",
         "the environment was moved or removed; " + REPAIR,
+    ),
+    _rule(
+        "interpreter-not-found",
+        r"line \d+: (?:exec: )?(?P<what>[^\s:]+): (?:command )?not found$",
+        "the program `{what}` is not found where the kernel starts",
+        "give its full path, or load the module that brings it ({command} edit {name})",
     ),
     # the dynamic linker
     _rule(
