@@ -212,6 +212,7 @@ class Builder:
             interrupt_mode=recipe.interrupt_mode or command.interrupt_mode,
             log=draft.folder / "test.log",
             language=recipe.language,
+            new=True,
         )
         if not result.ok:
             problem = result.problem

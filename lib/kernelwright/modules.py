@@ -73,7 +73,11 @@ class Listing:
         if not pattern:
             return self.modules
         low = pattern.lower()
-        return tuple(m for m in self.modules if low in m.name.lower() or fnmatch.fnmatchcase(m.name.lower(), low))
+        return tuple(
+            m
+            for m in self.modules
+            if low in m.name.lower() or fnmatch.fnmatchcase(m.name.lower(), low)
+        )
 
 
 def available(
@@ -128,14 +132,21 @@ def parse(text: str) -> Listing:
         marks = (match["mark"] or "").split(":")
         if match["name"] not in found:
             default = "default" in marks or "D" in marks
-            found[match["name"]] = Module(match["name"], loadable=section == "avail", default=default)
+            found[match["name"]] = Module(
+                match["name"], loadable=section == "avail", default=default
+            )
     return Listing(system or "Environment Modules", tuple(found.values()), time.time())
 
 
 def as_json(listing: Listing, modules: tuple[Module, ...], *, now: float) -> dict[str, Any]:
     """The document of `kernelwright modules --json`."""
     rows = [{"name": m.name, "loadable": m.loadable, "default": m.default} for m in modules]
-    return {"version": 1, "system": listing.system, "age": round(now - listing.written_at), "modules": rows}
+    return {
+        "version": 1,
+        "system": listing.system,
+        "age": round(now - listing.written_at),
+        "modules": rows,
+    }
 
 
 def _cache_file(home: Path, words: list[str], environ: Mapping[str, str]) -> Path:
@@ -155,7 +166,9 @@ def _read(path: Path) -> Listing | None:
 def _write(path: Path, listing: Listing) -> None:
     """Keep the listing; a home that takes no file costs only the time to ask again."""
     rows = [{"name": m.name, "loadable": m.loadable, "default": m.default} for m in listing.modules]
-    text = json.dumps({"version": 1, "system": listing.system, "written_at": listing.written_at, "modules": rows})
+    text = json.dumps(
+        {"version": 1, "system": listing.system, "written_at": listing.written_at, "modules": rows}
+    )
     with contextlib.suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")

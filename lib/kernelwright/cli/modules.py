@@ -17,9 +17,22 @@ if TYPE_CHECKING:
 def configure(verb: str, parser: argparse.ArgumentParser) -> None:
     """The arguments."""
     del verb
-    parser.add_argument("pattern", nargs="?", metavar="PATTERN", help="part of a name, or a shell pattern such as 'gcc/1*'")
-    parser.add_argument("--use", action="append", default=[], metavar="DIR", help="look in this folder too (module use)")
-    parser.add_argument("--refresh", action="store_true", help="ask the module system again instead of the cache")
+    parser.add_argument(
+        "pattern",
+        nargs="?",
+        metavar="PATTERN",
+        help="part of a name, or a shell pattern such as 'gcc/1*'",
+    )
+    parser.add_argument(
+        "--use",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="look in this folder too (module use)",
+    )
+    parser.add_argument(
+        "--refresh", action="store_true", help="ask the module system again instead of the cache"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document")
 
 
@@ -39,10 +52,14 @@ def run(verb: str, args: argparse.Namespace, context: Context) -> int:
         context.out(json.dumps(modules.as_json(listing, found, now=now), indent=2))
         return 0
     for module in found:
-        notes = ["default"] * module.default + ["needs another module first"] * (not module.loadable)
+        notes = ["default"] * module.default + ["needs another module first"] * (
+            not module.loadable
+        )
         context.out(f"{module.name}  ({', '.join(notes)})" if notes else module.name)
     if not found:
-        context.say(f"no module matches `{args.pattern}`" if args.pattern else "there are no modules")
+        context.say(
+            f"no module matches `{args.pattern}`" if args.pattern else "there are no modules"
+        )
     context.say(f"{listing.system}, asked {_age(now - listing.written_at)} (--refresh asks again)")
     return 0
 

@@ -18,7 +18,12 @@ def configure(verb: str, parser: argparse.ArgumentParser) -> None:
     """The arguments."""
     del verb
     parser.add_argument("name", metavar="NAME", help="the kernel")
-    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND...", help="run this instead of a shell")
+    parser.add_argument(
+        "command",
+        nargs=argparse.REMAINDER,
+        metavar="-- COMMAND...",
+        help="run this instead of a shell",
+    )
 
 
 def run(verb: str, args: argparse.Namespace, context: Context) -> int:
@@ -40,5 +45,7 @@ def run(verb: str, args: argparse.Namespace, context: Context) -> int:
     try:
         os.execve(argv[0], argv, dict(context.environ))  # noqa: S606 - the environment is launch.sh's matter
     except OSError as error:
-        raise UserError("launch-script-missing", f"`{launch}` cannot be run: {error.strerror}") from error
+        raise UserError(
+            "launch-script-missing", f"`{launch}` cannot be run: {error.strerror}"
+        ) from error
     sys.exit(127)

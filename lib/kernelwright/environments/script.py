@@ -23,12 +23,22 @@ if TYPE_CHECKING:
 LIMIT = 1 << 20  # bytes that are read of a script
 SHELLS = frozenset({"sh", "bash", "dash", "ksh", "zsh"})
 WRAPPERS = r"(?:exec\s+|srun\s+|time\s+|nice\s+|env\s+|-\S+\s+|\d+\s+|\w+=\S*\s+)*"
-RUNS_ARGUMENTS = re.compile(rf"(?:^|[;&|]|\bthen\b|\belse\b)[ \t]*{WRAPPERS}[\"']?\$(?:@|\*|\{{@\}})", re.MULTILINE)
+RUNS_ARGUMENTS = re.compile(
+    rf"(?:^|[;&|]|\bthen\b|\belse\b)[ \t]*{WRAPPERS}[\"']?\$(?:@|\*|\{{@\}})", re.MULTILINE
+)
 WANTS_FILE = re.compile(r"(?:-f|--f|--connection-file)[= \t]+[\"']?\$\{?1\b|--f=[\"']?\$\{?1\b")
 USES_ARGUMENTS = re.compile(r"\$(?:@|\*|\d|\{[@*\d])|\bgetopts\b|\bshift\b")
 SOURCED = re.compile(r"^[ \t]*(?:source|\.)[ \t]+[\"']?(/[^\s\"'$;&|]+)[\"']?", re.MULTILINE)
 KERNEL_WORDS = ("python", "-m", "ipykernel_launcher", "-f", "{connection_file}")
-FATAL = frozenset({"script-missing", "script-unreadable", "script-crlf", "script-ignores-arguments", "script-interpreter-missing"})
+FATAL = frozenset(
+    {
+        "script-missing",
+        "script-unreadable",
+        "script-crlf",
+        "script-ignores-arguments",
+        "script-interpreter-missing",
+    }
+)
 
 
 def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
@@ -38,7 +48,11 @@ def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
     path = str(place.home / spec.path[2:]) if spec.path.startswith("~/") else spec.path
     progress.phase("probe", f"reading {path}")
     if not path.startswith("/"):
-        raise UserError("script-relative", f"`{path}` is a relative path", hint="give the script's path from `/` or `~/`")
+        raise UserError(
+            "script-relative",
+            f"`{path}` is a relative path",
+            hint="give the script's path from `/` or `~/`",
+        )
     found = problems(path, explicit=bool(recipe.command))
     for problem in found:
         if problem.code in FATAL:
@@ -67,7 +81,7 @@ def check(recipe: Recipe, made: Made) -> list[Problem]:
 
 
 def calls(text: str) -> str:
-    """"command": it executes its arguments; "file": it wants the connection file; "arguments": `-f FILE`."""
+    """ "command": it executes its arguments; "file": it wants the connection file; "arguments": `-f FILE`."""
     code = _without_comments(text)
     if RUNS_ARGUMENTS.search(code):
         return "command"
@@ -81,10 +95,24 @@ def problems(path: str, *, explicit: bool = False) -> list[Problem]:
     """
     if not os.path.isfile(path):
         what = "is not a file" if os.path.exists(path) else "does not exist"
-        return [Problem("script-missing", "error", f"the start script `{path}` {what}", "correct its path with `kernelwright edit NAME`")]
+        return [
+            Problem(
+                "script-missing",
+                "error",
+                f"the start script `{path}` {what}",
+                "correct its path with `kernelwright edit NAME`",
+            )
+        ]
     text = _read(path)
     if text is None:
-        return [Problem("script-unreadable", "error", f"the start script `{path}` cannot be read", f"look at its permissions: `ls -l {path}`")]
+        return [
+            Problem(
+                "script-unreadable",
+                "error",
+                f"the start script `{path}` cannot be read",
+                f"look at its permissions: `ls -l {path}`",
+            )
+        ]
     found = [*_first_line(path, text), *_permissions(path)]
     code = _without_comments(text)
     if _is_shell(text) and not explicit and not USES_ARGUMENTS.search(code):
@@ -122,7 +150,14 @@ def _first_line(path: str, text: str) -> list[Problem]:
     first = text.split("\n", 1)[0]
     if first.startswith("#!") and first.endswith("\r"):
         fix = f"`sed -i 's/\\r$//' {path}` takes them out"
-        return [Problem("script-crlf", "error", f"`{path}` has line ends of Windows, so that no program is found to run it", fix)]
+        return [
+            Problem(
+                "script-crlf",
+                "error",
+                f"`{path}` has line ends of Windows, so that no program is found to run it",
+                fix,
+            )
+        ]
     if not first.startswith("#!"):
         return [
             Problem(

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from .rules import Rule
 
 EVIDENCE = 12  # lines
-OURS = re.compile(r"^\S*/(?:start|modules|launch)\.sh: line \d+: ")  # which line of ours ran it says nothing
+OURS = re.compile(
+    r"^\S*/(?:start|modules|launch)\.sh: line \d+: "
+)  # which line of ours ran it says nothing
 LONG_LINE = 400
 WALLTIME_MARGIN = 120  # Slurm warns that long before its limit at most
 
@@ -84,7 +86,12 @@ def explain_end(status: int, stderr: str, start: Start) -> Problem:
     status = _shell_status(status)
     if start.kills > 0:
         return _out_of_memory(start, text)
-    if status in (137, 143) and start.ended and start.job_end and start.ended > start.job_end - WALLTIME_MARGIN:
+    if (
+        status in (137, 143)
+        and start.ended
+        and start.job_end
+        and start.ended > start.job_end - WALLTIME_MARGIN
+    ):
         return Problem(
             "walltime-reached",
             "error",
@@ -93,6 +100,17 @@ def explain_end(status: int, stderr: str, start: Start) -> Problem:
             tail(text),
         )
     return _from_status(status, start, text, "while it was in use")
+
+
+def for_new_kernel(problem: Problem, start: Start) -> Problem:
+    """The same problem of a kernel that was not published: there is nothing yet to repair, update or edit."""
+    hint = problem.hint
+    if hint and any(
+        f"{start.command} {verb} {start.name}" in hint
+        for verb in ("repair", "update", "edit", "test", "shell")
+    ):
+        hint = "correct that and call this again; nothing was published"
+    return Problem(problem.code, problem.severity, problem.message, hint, problem.evidence)
 
 
 def plain(text: str) -> str:
@@ -155,12 +173,16 @@ def _by_step(start: Start, text: str) -> Problem | None:
     """What launch.sh itself could not do; None where the output knows better, or the kernel was started."""
     if start.what not in STEPS:
         return None
-    if start.what == "module-failed" and any(r.pattern.search(text) for r in RULES if r.code.startswith("module-")):
+    if start.what == "module-failed" and any(
+        r.pattern.search(text) for r in RULES if r.code.startswith("module-")
+    ):
         return None
     message, hint = STEPS[start.what]
     values = _Words(asdict(start))
     code = "hook-failed" if start.what == "launch-ended" else start.what
-    return Problem(code, "error", message.format_map(values), hint.format_map(values), tail(text) or None)
+    return Problem(
+        code, "error", message.format_map(values), hint.format_map(values), tail(text) or None
+    )
 
 
 def _out_of_memory(start: Start, text: str) -> Problem:
@@ -185,7 +207,9 @@ def size(count: float) -> str:
 
 
 def _silent(start: Start, text: str) -> Problem:
-    where = re.search(r"File \"[^\"]+\", line \d+ in (?:_?open|connect|__init__)[^\n]*\n[^\n]*history", text)
+    where = re.search(
+        r"File \"[^\"]+\", line \d+ in (?:_?open|connect|__init__)[^\n]*\n[^\n]*history", text
+    )
     if where:
         return Problem(
             "history-hangs",
@@ -213,9 +237,17 @@ def _from_status(status: int, start: Start, text: str, when: str) -> Problem:
     if status in STATUSES:
         code, message, hint = STATUSES[status]
         values = _Words(asdict(start))
-        return Problem(code, "error", message.format_map(values), hint.format_map(values), tail(text) or None)
+        return Problem(
+            code, "error", message.format_map(values), hint.format_map(values), tail(text) or None
+        )
     if status > 128:
-        return Problem("kernel-killed", "error", f"the kernel was ended by {_signal(status - 128)} {when}", None, tail(text) or None)
+        return Problem(
+            "kernel-killed",
+            "error",
+            f"the kernel was ended by {_signal(status - 128)} {when}",
+            None,
+            tail(text) or None,
+        )
     if start.kind == "script" and status == 0:
         return Problem(
             "script-starts-nothing",
@@ -226,7 +258,13 @@ def _from_status(status: int, start: Start, text: str, when: str) -> Problem:
         )
     hint = REPAIR.format(command=start.command, name=start.name)
     message = f"the kernel ended by itself with exit status {status} {when}"
-    return Problem("kernel-ended", "error", message, None if when.startswith("while") else hint, tail(text) or None)
+    return Problem(
+        "kernel-ended",
+        "error",
+        message,
+        None if when.startswith("while") else hint,
+        tail(text) or None,
+    )
 
 
 def _signal(number: int) -> str:

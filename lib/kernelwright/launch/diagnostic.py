@@ -80,7 +80,11 @@ class DiagnosticKernel(Kernel):  # type: ignore[misc] # ipykernel is not typed
         command = runtime_command(self.answer)
         self._stream("stdout", f"kernelwright {' '.join(words)}\n")
         try:
-            done = process.run([*command, *words], timeout=FIX_TIMEOUT, on_line=lambda line: self._stream("stdout", line + "\n"))
+            done = process.run(
+                [*command, *words],
+                timeout=FIX_TIMEOUT,
+                on_line=lambda line: self._stream("stdout", line + "\n"),
+            )
         except UserError as error:
             self._stream("stderr", f"{error.message}\n")
             return False
@@ -96,13 +100,20 @@ class DiagnosticKernel(Kernel):  # type: ignore[misc] # ipykernel is not typed
             self.send_response(self.iopub_socket, "stream", {"name": name, "text": text})
 
     def _reply_ok(self) -> dict[str, Any]:
-        return {"status": "ok", "execution_count": self.execution_count, "payload": [], "user_expressions": {}}
+        return {
+            "status": "ok",
+            "execution_count": self.execution_count,
+            "payload": [],
+            "user_expressions": {},
+        }
 
     def _reply_error(self, page: str | None) -> dict[str, Any]:
         problem = self.answer.get("problem", {})
         if page:
             data = {"text/plain": as_text(self.answer), "text/html": page}
-            self.send_response(self.iopub_socket, "display_data", {"data": data, "metadata": {}, "transient": {}})
+            self.send_response(
+                self.iopub_socket, "display_data", {"data": data, "metadata": {}, "transient": {}}
+            )
         error = {
             "ename": "KernelNotStarted",
             "evalue": str(problem.get("message") or "the kernel did not start"),
@@ -121,21 +132,34 @@ def as_text(answer: Mapping[str, Any]) -> str:
     if answer.get("fix"):
         lines.append("Or run a cell with %fix, which does that, and restart the kernel.")
     if problem.get("evidence"):
-        lines += ["", "Evidence:", *(f"    {line}" for line in str(problem["evidence"]).splitlines())]
+        lines += [
+            "",
+            "Evidence:",
+            *(f"    {line}" for line in str(problem["evidence"]).splitlines()),
+        ]
     return "\n".join([*lines, "", "A cell with %log shows everything that the kernel wrote.", ""])
 
 
 def as_html(answer: Mapping[str, Any]) -> str:
     """The same as a panel; every word in it is escaped, because it comes from programs and file names."""
     problem = answer.get("problem", {})
-    parts = [f"<p><b>{_words(_headline(answer))}</b></p>", f"<p>{_words(problem.get('message'))}.</p>"]
+    parts = [
+        f"<p><b>{_words(_headline(answer))}</b></p>",
+        f"<p>{_words(problem.get('message'))}.</p>",
+    ]
     if problem.get("hint"):
         parts.append(f"<p><b>What to do:</b> {_words(problem['hint'])}</p>")
     if answer.get("fix"):
-        parts.append("<p>Or run a cell with <code>%fix</code>, which does that, then restart the kernel.</p>")
+        parts.append(
+            "<p>Or run a cell with <code>%fix</code>, which does that, then restart the kernel.</p>"
+        )
     if problem.get("evidence"):
-        parts.append(f"<pre style='white-space:pre-wrap'>{html.escape(str(problem['evidence']))}</pre>")
-    parts.append(f"<p><small>A cell with <code>%log</code> shows all that the kernel wrote. Code: {_words(problem.get('code'))}</small></p>")
+        parts.append(
+            f"<pre style='white-space:pre-wrap'>{html.escape(str(problem['evidence']))}</pre>"
+        )
+    parts.append(
+        f"<p><small>A cell with <code>%log</code> shows all that the kernel wrote. Code: {_words(problem.get('code'))}</small></p>"
+    )
     return f"<div style='border-left:4px solid #c62828;padding:0 1em'>{''.join(parts)}</div>"
 
 
@@ -149,7 +173,9 @@ def _headline(answer: Mapping[str, Any]) -> str:
 def _words(text: object) -> str:
     """Escaped, with `code` between backticks set as code."""
     pieces = html.escape(str(text or "")).split("`")
-    return "".join(f"<code>{p}</code>" if i % 2 and i < len(pieces) - 1 else p for i, p in enumerate(pieces))
+    return "".join(
+        f"<code>{p}</code>" if i % 2 and i < len(pieces) - 1 else p for i, p in enumerate(pieces)
+    )
 
 
 def runtime_command(answer: Mapping[str, Any]) -> list[str]:

@@ -14,8 +14,27 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # annotations are strings: Python 3.6 must not evaluate them
     from typing import Any
 
-NETWORK = ("nfs", "nfs4", "lustre", "gpfs", "beegfs", "cifs", "smb3", "afs", "panfs", "ceph", "wekafs", "9p")
-INSTALLED_AS = {"cv2": "opencv-python", "sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml", "bs4": "beautifulsoup4"}
+NETWORK = (
+    "nfs",
+    "nfs4",
+    "lustre",
+    "gpfs",
+    "beegfs",
+    "cifs",
+    "smb3",
+    "afs",
+    "panfs",
+    "ceph",
+    "wekafs",
+    "9p",
+)
+INSTALLED_AS = {
+    "cv2": "opencv-python",
+    "sklearn": "scikit-learn",
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+    "bs4": "beautifulsoup4",
+}
 
 
 def main(argv: "list[str]") -> None:
@@ -110,7 +129,10 @@ def _file_system(path: str) -> str:
     """The type of the file system that holds `path`, from the kernel's list of mounts."""
     real = os.path.realpath(path)
     best = ("", "")
-    with contextlib.suppress(OSError, IndexError), open("/proc/self/mounts", encoding="utf-8", errors="replace") as file:
+    with (
+        contextlib.suppress(OSError, IndexError),
+        open("/proc/self/mounts", encoding="utf-8", errors="replace") as file,
+    ):
         for line in file:
             words = line.split()
             point = words[1].rstrip("/") + "/"
@@ -142,7 +164,9 @@ class Companion:
         made = os.environ.pop("KERNELWRIGHT_MODULES_MADE", None)
         if made is not None:
             now = os.environ.get("LOADEDMODULES", "")
-            sys.stderr.write(f"Kernelwright: the modules have changed since this kernel was made: {made or 'none'}, now {now or 'none'}\n")
+            sys.stderr.write(
+                f"Kernelwright: the modules have changed since this kernel was made: {made or 'none'}, now {now or 'none'}\n"
+            )
 
     def previous_ends(self, folder: str) -> "list[str]":
         """The sentences that start.sh left for this start, each told once."""
@@ -152,7 +176,9 @@ class Companion:
         found = []
         for name in sorted(os.listdir(folder)) if folder else ():
             path = os.path.join(folder, name)
-            if not name.endswith(".died") or (name[:-5] != self.key and time.time() - os.path.getmtime(path) < 60):
+            if not name.endswith(".died") or (
+                name[:-5] != self.key and time.time() - os.path.getmtime(path) < 60
+            ):
                 continue  # a young one belongs to a kernel that is being restarted now
             try:
                 with open(path, encoding="utf-8") as file:
@@ -167,7 +193,11 @@ class Companion:
     def after_cell(self, result: "Any" = None) -> None:
         """After a cell that could not import: how the package is added to this kernel."""
         error = getattr(result, "error_in_exec", None)
-        if isinstance(error, ImportError) and type(error).__name__ == "ModuleNotFoundError" and error.name:
+        if (
+            isinstance(error, ImportError)
+            and type(error).__name__ == "ModuleNotFoundError"
+            and error.name
+        ):
             with contextlib.suppress(Exception):  # advice only
                 sys.stderr.write(self.advice(error.name.partition(".")[0]) + "\n")
 
@@ -176,20 +206,32 @@ class Companion:
         kernel = self.facts or self.load_facts()
         package = INSTALLED_AS.get(module, module.replace("_", "-"))
         place = _in_user_site(module)
-        leak = f" ({place} has it for this Python, but this kernel leaves that folder out)" if place else ""
+        leak = (
+            f" ({place} has it for this Python, but this kernel leaves that folder out)"
+            if place
+            else ""
+        )
         if not kernel["owned"]:
             copy = f"`{kernel['command']} clone {kernel['name']} NEW-NAME`"
             return f"Kernelwright: this kernel is not yours; {copy} makes a copy to which `{package}` can be added{leak}"
         how = {"conda": "conda", "venv": "pip"}.get(kernel["kind"])
         if how is None:
             return f"Kernelwright: `{module}` is not in this kernel's environment{leak}; `%pip install {package}` may add it"
-        return f"Kernelwright: `%kernelwright add {package}` adds it to this kernel with {how}{leak}"
+        return (
+            f"Kernelwright: `%kernelwright add {package}` adds it to this kernel with {how}{leak}"
+        )
 
     def load_facts(self) -> "Any":
         """Name, kind and owner of this kernel, from the files beside this one."""
         import json
 
-        facts = {"name": "NAME", "kind": "", "command": "kernelwright", "runtime": "", "owned": os.access(self.here, os.W_OK)}
+        facts = {
+            "name": "NAME",
+            "kind": "",
+            "command": "kernelwright",
+            "runtime": "",
+            "owned": os.access(self.here, os.W_OK),
+        }
         try:
             with open(os.path.join(self.here, "entry.json"), encoding="utf-8") as file:
                 facts.update(json.load(file))
@@ -221,9 +263,15 @@ class Companion:
         if not job:
             sys.stdout.write("This kernel does not run in a Slurm job.\n")
         elif word == "cancel" and not os.environ.get("KERNELWRIGHT_SLURM"):
-            sys.stdout.write(f"Job {job} is the whole session, not only this kernel's; end the session instead.\n")
+            sys.stdout.write(
+                f"Job {job} is the whole session, not only this kernel's; end the session instead.\n"
+            )
         else:
-            program = ["scancel", job] if word == "cancel" else ["squeue", "-j", job, "-o", "%i %T %P %l, left %L, on %N %r"]
+            program = (
+                ["scancel", job]
+                if word == "cancel"
+                else ["squeue", "-j", job, "-o", "%i %T %P %l, left %L, on %N %r"]
+            )
             _run(program[0], program[1:])
 
 
@@ -245,7 +293,13 @@ def _run(program: str, words: "list[str]") -> int:
     drop = ("LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH", "PYTHONHOME")
     environ = {k: v for k, v in os.environ.items() if k not in drop}
     try:
-        child = subprocess.Popen([program, *words], env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        child = subprocess.Popen(
+            [program, *words],
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
     except OSError as error:
         sys.stderr.write(f"Kernelwright: {program} cannot be run: {error.strerror}\n")
         return 127

@@ -50,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return diagnostic.serve(answer, words[3])
 
 
-def find_out(generation: Path, base: Path, record: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, Any]:
+def find_out(
+    generation: Path, base: Path, record: Mapping[str, str], environ: Mapping[str, str]
+) -> dict[str, Any]:
     """The document of the diagnostic kernel: problem, kernel, log and the command that may mend it."""
     site = _site(environ, record)
     recipe = _recipe(generation)
@@ -60,7 +62,9 @@ def find_out(generation: Path, base: Path, record: Mapping[str, str], environ: M
     if record.get("what") == "ended":
         problem = classify.explain_end(status, log, start)
     else:
-        problem = classify.explain(None if record.get("what") == "kernel-silent" else status, log, start)
+        problem = classify.explain(
+            None if record.get("what") == "kernel-silent" else status, log, start
+        )
     owned = os.access(generation, os.W_OK)
     if not owned:
         problem = for_others_kernel(problem, start, site)
@@ -77,7 +81,9 @@ def find_out(generation: Path, base: Path, record: Mapping[str, str], environ: M
     }
 
 
-def describe(generation: Path, record: Mapping[str, str], recipe: Mapping[str, Any], site: SiteConfig) -> classify.Start:
+def describe(
+    generation: Path, record: Mapping[str, str], recipe: Mapping[str, Any], site: SiteConfig
+) -> classify.Start:
     """What start.sh recorded and the kernel's own files say, in the words of `classify`."""
     environment = recipe.get("environment") or {}
     kind = next(iter(environment), None)
@@ -96,7 +102,9 @@ def describe(generation: Path, record: Mapping[str, str], recipe: Mapping[str, A
         what=record.get("what", "exited"),
         step=record.get("step", ""),
         seconds=ended - started if started and ended else None,
-        kills=max(0, (_number(record.get("kills_now")) or 0) - (_number(record.get("oom_kill")) or 0)),
+        kills=max(
+            0, (_number(record.get("kills_now")) or 0) - (_number(record.get("oom_kill")) or 0)
+        ),
         memory_limit=limit,
         memory_peak=peak,
         told=record.get("told", ""),
@@ -139,7 +147,9 @@ def memory_of(cgroup: str) -> tuple[int | None, int | None]:
 
 def for_others_kernel(problem: Problem, start: classify.Start, site: SiteConfig) -> Problem:
     """The same problem of a central or shared kernel: its owner mends it, a copy can be mended oneself."""
-    if not problem.hint or not any(f"{start.command} {verb} " in problem.hint for verb in OTHERS_CODES):
+    if not problem.hint or not any(
+        f"{start.command} {verb} " in problem.hint for verb in OTHERS_CODES
+    ):
         return problem
     who = f"tell {site.site.support}" if site.site.support else "tell its owner"
     hint = f"this kernel is not yours: {who}, or make a copy that you can change: `{start.command} clone {start.name} NEW-NAME`"
@@ -183,8 +193,12 @@ def _recipe(generation: Path) -> dict[str, Any]:
 def _modules(site: SiteConfig, use: tuple[str, ...]) -> tuple[str, ...]:
     from ..modules import available
 
-    with contextlib.suppress(Exception):  # a list of near names is a nicety: the reason is known already
-        return available(site=site, home=paths.home_folder(), environ=os.environ, use=use, timeout=20.0).names()
+    with contextlib.suppress(
+        Exception
+    ):  # a list of near names is a nicety: the reason is known already
+        return available(
+            site=site, home=paths.home_folder(), environ=os.environ, use=use, timeout=20.0
+        ).names()
     return ()
 
 

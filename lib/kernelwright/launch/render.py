@@ -49,23 +49,32 @@ def render(
     """
     check_names(recipe.env)
     argv, marks = through_entry(command.argv, generation)
-    text = _environment().get_template(f"{command.template}.sh.j2").render(
-        recipe=recipe,
-        title=recipe.title,
-        command=command,
-        made=made,
-        site=site,
-        values=command.values,
-        generation=str(generation),
-        runtime=str(runtime),
-        argv=argv,
-        marks=marks or command.values.get("marks", False),
-        exports={name: value for name, value in command.env.items() if NAME.fullmatch(name)},
-        modules=bool(recipe.modules.load or recipe.modules.use or recipe.modules.purge),
-        uses=(*site.modules.use, *recipe.modules.use),
-        pathlike=[name for name in recipe.env if is_path_list(name)],
+    text = (
+        _environment()
+        .get_template(f"{command.template}.sh.j2")
+        .render(
+            recipe=recipe,
+            title=recipe.title,
+            command=command,
+            made=made,
+            site=site,
+            values=command.values,
+            generation=str(generation),
+            runtime=str(runtime),
+            argv=argv,
+            marks=marks or command.values.get("marks", False),
+            exports={name: value for name, value in command.env.items() if NAME.fullmatch(name)},
+            modules=bool(recipe.modules.load or recipe.modules.use or recipe.modules.purge),
+            uses=(*site.modules.use, *recipe.modules.use),
+            pathlike=[name for name in recipe.env if is_path_list(name)],
+        )
     )
-    facts = {"name": recipe.name, "kind": recipe.kind, "command": site.command or "kernelwright", "runtime": str(runtime)}
+    facts = {
+        "name": recipe.name,
+        "kind": recipe.kind,
+        "command": site.command or "kernelwright",
+        "runtime": str(runtime),
+    }
     files = {
         "launch.sh": text,
         "start.sh": _read("start.sh"),
@@ -74,7 +83,12 @@ def render(
     }
     if command.template == "container":
         files["container.sh"] = _read("container.sh")
-    if recipe.modules.load or recipe.modules.use or recipe.modules.purge or command.values.get("runtime_module"):
+    if (
+        recipe.modules.load
+        or recipe.modules.use
+        or recipe.modules.purge
+        or command.values.get("runtime_module")
+    ):
         files["modules.sh"] = _read("modules.sh")
     return files
 
@@ -96,7 +110,9 @@ def is_path_list(name: str) -> bool:
 def quote(text: str) -> str:
     """One word of bash that stands for exactly `text`; UserError for what no variable can hold."""
     if "\0" in text:
-        raise UserError("unusable-value", "a value holds a NUL character, which no program can be given")
+        raise UserError(
+            "unusable-value", "a value holds a NUL character, which no program can be given"
+        )
     return shlex.quote(str(text))
 
 
@@ -105,7 +121,10 @@ def substituted(text: str) -> str:
     parts = []
     last = 0
     for found in REFERENCE.finditer(text):
-        parts += [quote(text[last : found.start()]) if found.start() > last else "", f'"${{{found[1]}-}}"']
+        parts += [
+            quote(text[last : found.start()]) if found.start() > last else "",
+            f'"${{{found[1]}-}}"',
+        ]
         last = found.end()
     rest = text[last:]
     return "".join([*parts, quote(rest) if rest or not parts else ""])
@@ -129,7 +148,9 @@ def check_names(env: Mapping[str, str]) -> None:
     """UserError for a name that bash cannot export."""
     for name in env:
         if not NAME.fullmatch(name):
-            raise UserError("unusable-variable", f"`{name}` cannot be the name of an environment variable")
+            raise UserError(
+                "unusable-variable", f"`{name}` cannot be the name of an environment variable"
+            )
 
 
 def _environment() -> Environment:

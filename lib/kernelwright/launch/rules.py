@@ -204,17 +204,41 @@ STATUSES = {
         "the kernel used a processor instruction that this node does not have (Illegal instruction)",
         "it was built for a newer processor: ask for another kind of node, or " + REBUILD,
     ),
-    134: ("kernel-crashed", "the kernel crashed (aborted)", "the evidence names the library; `{command} test {name}` shows it again"),
-    135: ("kernel-crashed", "the kernel crashed (bus error)", "this may be a full disk or /dev/shm; look at `df -h`"),
-    136: ("kernel-crashed", "the kernel crashed (floating point exception)", "`{command} test {name}` shows it again"),
-    139: ("kernel-crashed", "the kernel crashed (segmentation fault)", "a compiled package is broken or does not fit: `{command} update {name}`"),
+    134: (
+        "kernel-crashed",
+        "the kernel crashed (aborted)",
+        "the evidence names the library; `{command} test {name}` shows it again",
+    ),
+    135: (
+        "kernel-crashed",
+        "the kernel crashed (bus error)",
+        "this may be a full disk or /dev/shm; look at `df -h`",
+    ),
+    136: (
+        "kernel-crashed",
+        "the kernel crashed (floating point exception)",
+        "`{command} test {name}` shows it again",
+    ),
+    139: (
+        "kernel-crashed",
+        "the kernel crashed (segmentation fault)",
+        "a compiled package is broken or does not fit: `{command} update {name}`",
+    ),
     137: (
         "kernel-killed",
         "the kernel was killed from outside (SIGKILL)",
         "most often too little memory: ask for more when you start the session",
     ),
-    152: ("cpu-limit", "the kernel used up its processor time (ulimit -t)", "login nodes limit it: start the notebook in a job"),
-    153: ("file-limit", "the kernel wrote a file larger than allowed (ulimit -f)", "ask the site for a higher limit"),
+    152: (
+        "cpu-limit",
+        "the kernel used up its processor time (ulimit -t)",
+        "login nodes limit it: start the notebook in a job",
+    ),
+    153: (
+        "file-limit",
+        "the kernel wrote a file larger than allowed (ulimit -f)",
+        "ask the site for a higher limit",
+    ),
     126: ("script-not-executable", "what starts the kernel cannot be run", REPAIR),
     127: ("interpreter-not-found", "what should start the kernel does not exist", REPAIR),
 }
@@ -235,6 +259,12 @@ STEPS = {
         "start the session on a node that has one, or name the module that brings it in the recipe ({command} edit {name})",
     ),
     "image-missing": ("{step} is not there", REPAIR),
-    "inject-missing": ("{step} failed: the folder that brings ipykernel to the image is gone", REPAIR),
-    "bind-missing": ("{step} failed: what should be bound into the container is not on this node", "correct `bind` of the recipe ({command} edit {name})"),
+    "inject-missing": (
+        "{step} failed: the folder that brings ipykernel to the image is gone",
+        REPAIR,
+    ),
+    "bind-missing": (
+        "{step} failed: what should be bound into the container is not on this node",
+        "correct `bind` of the recipe ({command} edit {name})",
+    ),
 }

@@ -6,6 +6,7 @@ Used by `builder` after each build, by `kernelwright test` and by `doctor`.
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import tempfile
 import time
@@ -13,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING, Any, Literal
+
+from . import classify, explain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,11 +56,13 @@ def start_test(
     interrupt_mode: Literal["message", "signal"] = "signal",
     log: Path,
     language: str = "python",
+    new: bool = False,
 ) -> TestResult:
     """Start `argv` (with `{connection_file}` in it), ask kernel_info, run one cell, shut it down.
 
     `env` is the whole environment of the start; `timeout` in seconds is for all of it. `log` receives
-    what the kernel and launch.sh wrote. Never raises for a kernel that fails: `problem` says why.
+    what the kernel and launch.sh wrote. `new` says that the kernel is not published yet, so that no hint
+    may name it. Never raises for a kernel that fails: `problem` says why.
     """
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import KernelManager
@@ -69,43 +74,95 @@ def start_test(
         argv=list(argv), display_name="test", language=language, interrupt_mode=interrupt_mode
     )
     full = {**env, "KERNELWRIGHT_STARTS": str(starts), "KERNELWRIGHT_NO_DIAGNOSIS": "1"}
+    trial = _Trial(manager, log, begun, begun + timeout, _about(argv, starts, language, new=new))
     try:
         with log.open("wb") as output:
             try:
                 manager.start_kernel(env=full, cwd=str(cwd), stdout=output, stderr=output)
             except Exception as error:  # noqa: BLE001 - OSError, TypeError, what the provisioner says
-                return _failed(begun, f"{error}", log, None)
-            return _talk(manager, begun, timeout, log, language)
+                return trial.failed(str(error))
+            return _talk(trial, language)
     finally:
         _end(manager)
         shutil.rmtree(starts, ignore_errors=True)
 
 
-def _talk(manager: KernelManager, begun: float, timeout: float, log: Path, language: str) -> TestResult:
-    client = manager.client()
+@dataclass(frozen=True)
+class _About:
+    """What is known of the kernel from the files beside its launch.sh, if it is one of ours."""
+
+    starts: Path
+    language: str
+    facts: Mapping[str, Any]
+    new: bool
+
+    def problem(self, status: int | None, said: str, seconds: float) -> Problem:
+        record = explain.read_record(self.starts / "kernel-test.start")
+        start = classify.Start(
+            name=str(self.facts.get("name", "NAME")),
+            command=str(self.facts.get("command", "kernelwright")),
+            kind=self.facts.get("kind"),
+            language=self.language,
+            seconds=seconds,
+            what=record.get("what", "exited"),
+            step=record.get("step", ""),
+        )
+        found = classify.explain(status, said, start)
+        return classify.for_new_kernel(found, start) if self.new else found
+
+
+def _about(argv: Sequence[str], starts: Path, language: str, *, new: bool) -> _About:
+    facts: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError):
+        facts = json.loads(Path(argv[0]).with_name("entry.json").read_text())
+    return _About(starts, language, facts, new)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """One start: its times are of time.monotonic()."""
+
+    manager: KernelManager
+    log: Path
+    begun: float
+    deadline: float
+    about: _About
+
+    def failed(self, said: str = "") -> TestResult:
+        """The result of a start that did not come to its end."""
+        seconds = time.monotonic() - self.begun
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        process = getattr(self.manager.provisioner, "process", None)
+        status = process.poll() if process is not None else None
+        problem = self.about.problem(status, "\n".join(filter(None, [text, said])), seconds)
+        return TestResult(False, seconds, output=said, problem=problem)
+
+
+def _talk(trial: _Trial, language: str) -> TestResult:
+    client = trial.manager.client()
     client.start_channels()
     try:
-        reply = _kernel_info(manager, client, begun + timeout)
+        reply = _kernel_info(trial, client)
         if reply is None:
-            return _failed(begun, "", log, manager)
+            return trial.failed()
         cell, wanted = CELLS.get(language, ("", ""))
-        output = _run(client, cell, begun + timeout) if cell else ""
+        output = _run(client, cell, trial.deadline) if cell else ""
         if wanted not in output:
-            return _failed(begun, f"the cell `{cell}` answered {output!r}", log, manager)
-        return TestResult(True, time.monotonic() - begun, reply, output)
+            return trial.failed(f"the cell `{cell}` answered {output!r}")
+        return TestResult(True, time.monotonic() - trial.begun, reply, output)
     finally:
         client.stop_channels()
 
 
-def _kernel_info(manager: KernelManager, client: BlockingKernelClient, deadline: float) -> dict[str, Any] | None:
+def _kernel_info(trial: _Trial, client: BlockingKernelClient) -> dict[str, Any] | None:
     """The reply to kernel_info; None when the kernel ended or time is up."""
     client.kernel_info()
-    while time.monotonic() < deadline:
+    while time.monotonic() < trial.deadline:
         with contextlib.suppress(Empty):
             message = client.get_shell_msg(timeout=0.1)
             if message["msg_type"] == "kernel_info_reply":
                 return dict(message["content"])
-        if not manager.is_alive():
+        if not trial.manager.is_alive():
             return None
     return None
 
@@ -125,22 +182,13 @@ def _run(client: BlockingKernelClient, cell: str, deadline: float) -> str:
 
     with contextlib.suppress(TimeoutError, RuntimeError):
         client.execute_interactive(
-            cell, store_history=False, allow_stdin=False, timeout=max(1.0, deadline - time.monotonic()), output_hook=hear
+            cell,
+            store_history=False,
+            allow_stdin=False,
+            timeout=max(1.0, deadline - time.monotonic()),
+            output_hook=hear,
         )
     return "".join(said)
-
-
-def _failed(begun: float, said: str, log: Path, manager: KernelManager | None) -> TestResult:
-    seconds = time.monotonic() - begun
-    text = log.read_text(errors="replace") if log.exists() else ""
-    status = None
-    if manager is not None and manager.provisioner is not None:
-        process = getattr(manager.provisioner, "process", None)
-        status = process.poll() if process is not None else None
-    from . import classify
-
-    problem = classify.explain(status, "\n".join(filter(None, [text, said])), classify.Start(seconds=seconds))
-    return TestResult(False, seconds, output=said, problem=problem)
 
 
 def _end(manager: KernelManager) -> None:
