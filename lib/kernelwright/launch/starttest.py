@@ -146,6 +146,7 @@ def _talk(trial: _Trial, language: str) -> TestResult:
         if reply is None:
             return trial.failed()
         cell, wanted = CELLS.get(language, ("", ""))
+        _await_output(client, begun + timeout)
         output = _run(client, cell, trial.deadline) if cell else ""
         if wanted not in output:
             return trial.failed(f"the cell `{cell}` answered {output!r}")
@@ -165,6 +166,18 @@ def _kernel_info(trial: _Trial, client: BlockingKernelClient) -> dict[str, Any] 
         if not trial.manager.is_alive():
             return None
     return None
+
+
+def _await_output(client: BlockingKernelClient, deadline: float) -> None:
+    """Ask until something is heard on the output channel.
+
+    A kernel that is quick answers before the subscription stands, and then the cell's output is lost.
+    """
+    while time.monotonic() < deadline:
+        client.kernel_info()
+        with contextlib.suppress(Empty):
+            client.get_iopub_msg(timeout=0.5)
+            return
 
 
 def _run(client: BlockingKernelClient, cell: str, deadline: float) -> str:
