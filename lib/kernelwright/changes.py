@@ -37,8 +37,10 @@ def compare(before: Mapping[str, str], after: Mapping[str, str]) -> list[dict[st
 
 def packages(generation: Generation) -> dict[str, str]:
     """What is in the environment of a generation: conda records by their file names, else distributions."""
-    if generation.made.prefix is None:
-        return {}
+    if generation.made.prefix is None:  # a container: what the probe saw in the image
+        return {
+            str(k): str(v) for k, v in dict(generation.made.facts.get("versions") or {}).items()
+        }
     prefix = Path(generation.made.prefix)
     found = {}
     for path in (prefix / "conda-meta").glob("*.json"):

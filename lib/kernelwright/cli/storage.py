@@ -61,6 +61,8 @@ def run(verb: str, args: argparse.Namespace, context: Context) -> int:
 
 def owned_paths(store: Store) -> list[tuple[Path, str]]:
     """Every folder that kernelwright writes to for this user, with what lies there."""
+    from ..environments.container.images import own_store
+
     names = {o.id: o.name for o in store.kernels()}
     found: list[tuple[Path, str]] = []
     for root in dict.fromkeys([store.data / "kernels", store.environments()]):
@@ -71,18 +73,16 @@ def owned_paths(store: Store) -> list[tuple[Path, str]]:
                 if len(i) == 16
             ]
     found += [(store.specs / o.name, f"kernelspec {o.name}") for o in store.kernels()]
-    for name in ("cache", "images", "inject", "logs", "backups", "locks", "jobs", "sessions"):
+    for name in ("cache", "logs", "backups", "locks", "jobs", "sessions"):
         found.append((store.data / name, name))
     found += [(store.data / n, n) for n in ("index.json", "report.json")]
-    for root_text, what in (
-        (store.site.storage.package_cache, "package cache"),
-        (store.site.storage.image_cache, "image cache"),
-    ):
-        if root_text:
-            from ..store.expand import expand
+    if store.site.storage.package_cache:
+        from ..store.expand import expand
 
-            found.append((expand(root_text, store.home, store.environ), what))
-    return found
+        cache = expand(store.site.storage.package_cache, store.home, store.environ)
+        found.append((cache, "package cache"))
+    images = own_store(store.site, store.home, store.environ)
+    return found if images.shared else [*found, (images.root, "images")]
 
 
 def measure(path: Path) -> tuple[int, int]:
@@ -107,12 +107,13 @@ def measure(path: Path) -> tuple[int, int]:
 
 
 def _clean(store: Store, context: Context) -> int:
+    from ..environments.container.unused import unused as unused_images
     from ..store.prune import remove_stale, unreferenced
 
     before = sum(measure(p)[0] for p, _ in owned_paths(store))
     for kernel_id in {o.id for o in store.kernels()}:
         remove_stale(store, kernel_id)
-    for path in unreferenced(store):
+    for path in (*unreferenced(store), *unused_images(store)):
         context.say(f"  removing {path}")
         shutil.rmtree(path, ignore_errors=True)
     for name in ("cache", "logs"):

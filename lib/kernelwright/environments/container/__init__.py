@@ -7,44 +7,44 @@ starts in it; `check` looks at the files from outside.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...config.policy import image_allowed
-from ...errors import Problem, UserError
+from ...errors import Problem
 from ...model import Command, ContainerSpec, Made
-from . import binds, inject, probe, runtimes, sif, variables
+from . import binds, inject, on_node, probe, rules, runtimes, sif, variables
 from .languages import Start, start_of
-from .pull import Puller, verified
+from .pull import Puller
 from .reference import parse
 from .variables import PASSED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ...config.model import SiteConfig
     from ...model import Recipe
     from ...progress import Progress
     from ..base import Place
     from .images import Image
     from .probe import Findings
-    from .reference import Reference
     from .runtimes import Runtime
+
 
 def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
     """Find or pull the image, probe it, and bring the kernel package where the image has none."""
     spec = _spec(recipe)
     binds.checked((*place.site.containers.binds, *spec.bind))
     reference = parse(spec.image, place.home)
-    _check_place(reference, place)
+    rules.check_place(reference, place.site)
     runtime = runtimes.find(spec.runtime, place.site, place.environ)
-    puller = Puller(runtime, place, progress)
-    image = puller.obtain(reference)
+    image = Puller(runtime, place, progress).obtain(reference)
     if place.site.containers.signed:
-        verified(image, reference, puller)
+        rules.check_signature(image, reference, runtime, place.environ)
     progress.phase("probe", "looking into the image")
     findings = probe.probe(runtime, image.file, recipe.language, place.environ)
     start = start_of(recipe, findings, image.text)
-    folder = inject.prepare(findings, recipe.language, place, progress) if start.inject is not None else None
+    wanted = start.inject is not None
+    wheels = inject.wheels_for(findings, recipe.language) if wanted else None
+    folder = inject.prepare(wheels, place, progress) if wheels else None
     return Made(
         kind="container",
         language=recipe.language,
@@ -72,7 +72,8 @@ def command(recipe: Recipe, made: Made) -> Command:
         "unsquash": bool((facts.get("probe") or {}).get("unsquash")),
     }
     return Command(
-        argv=recipe.command or tuple(start.get("argv") or ("python3", *Start.LAUNCHER, *Start.FILE)),
+        argv=recipe.command
+        or tuple(start.get("argv") or ("python3", *Start.LAUNCHER, *Start.FILE)),
         template="container",
         values=values,
         interrupt_mode="message" if start.get("interrupt_mode") == "message" else "signal",
@@ -89,11 +90,34 @@ def check(recipe: Recipe, made: Made) -> list[Problem]:
         found += [problem] if problem else _changed(file, facts)
     folder = (facts.get("start") or {}).get("inject")
     if folder and not recipe.command and not os.path.exists(os.path.join(folder, "complete")):
-        found.append(Problem("inject-missing", "error", f"the kernel package that was brought to the image is gone: `{folder}`", f"`kernelwright repair {recipe.name}` brings it again"))
+        found.append(
+            Problem(
+                "inject-missing",
+                "error",
+                f"the kernel package that was brought to the image is gone: `{folder}`",
+                f"`kernelwright repair {recipe.name}` brings it again",
+            )
+        )
     runtime = facts.get("runtime") or {}
-    if runtime.get("path") and not runtime.get("module") and runtimes.here(runtime["name"], runtime["path"], os.environ) is None:
-        found.append(Problem("runtime-missing", "warning", f"{runtime['name']} is not on this node", "the kernel starts on nodes that have it"))
+    if (
+        runtime.get("path")
+        and not runtime.get("module")
+        and runtimes.here(runtime["name"], runtime["path"], os.environ) is None
+    ):
+        found.append(
+            Problem(
+                "runtime-missing",
+                "warning",
+                f"{runtime['name']} is not on this node",
+                "the kernel starts on nodes that have it",
+            )
+        )
     return found
+
+
+def here(recipe: Recipe, made: Made, environ: Mapping[str, str], site: SiteConfig) -> list[str]:
+    """What the kernel would find on this node; `show` prints it."""
+    return on_node.lines(_spec(recipe), made, environ, site)
 
 
 def _spec(recipe: Recipe) -> ContainerSpec:
@@ -102,17 +126,9 @@ def _spec(recipe: Recipe) -> ContainerSpec:
     return spec
 
 
-def _check_place(reference: Reference, place: Place) -> None:
-    """The site's rules by the real path: a link in an allowed folder may point anywhere."""
-    if reference.file and not image_allowed(os.path.realpath(reference.file), place.site):
-        raise UserError(
-            "policy-image",
-            f"the image `{os.path.realpath(reference.file)}` is not allowed at {place.site.site.name}",
-            hint=f"allowed: {', '.join(place.site.containers.allow)}",
-        )
-
-
-def _facts(place: Place, runtime: Runtime, image: Image, findings: Findings, start: Start) -> dict[str, Any]:
+def _facts(
+    place: Place, runtime: Runtime, image: Image, findings: Findings, start: Start
+) -> dict[str, Any]:
     return {
         "image": image.text,
         "digest": image.digest,
@@ -121,6 +137,7 @@ def _facts(place: Place, runtime: Runtime, image: Image, findings: Findings, sta
         "size": image.size,
         "pulled": image.pulled,
         "origin": image.origin,
+        "versions": versions(image, findings),
         "runtime": runtime.facts(),
         "probe": findings.facts(),
         "start": start.facts(),
@@ -136,10 +153,19 @@ def _changed(file: str, facts: Mapping[str, Any]) -> list[Problem]:
     header = sif.read(file)
     if header is None or header.id == facts["id"]:
         return []
-    return [Problem("image-changed", "warning", f"the image `{file}` is another than the one this kernel was made from", "`kernelwright update` looks into the new one")]
+    return [
+        Problem(
+            "image-changed",
+            "warning",
+            f"the image `{file}` is another than the one this kernel was made from",
+            "`kernelwright update` looks into the new one",
+        )
+    ]
 
 
-def injected_folder(made: Made) -> Path | None:
-    """The folder of wheels that this kernel binds, for `storage --clean`."""
-    folder = (made.facts.get("start") or {}).get("inject")
-    return Path(folder) if folder else None
+def versions(image: Image, findings: Findings) -> dict[str, str]:
+    """What `update` compares: a moved tag shows as another image with other versions in it."""
+    found = {"image": image.digest or image.id or "", "R": findings.r_version or ""}
+    if findings.python:
+        found["python"] = ".".join(map(str, findings.version))
+    return {name: value for name, value in (found | dict(findings.packages)).items() if value}

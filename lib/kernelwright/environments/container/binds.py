@@ -14,7 +14,20 @@ if TYPE_CHECKING:
     from ...model import Bind
 
 # a bind over one of these would replace the image's own programs or the kernel's interfaces
-RESERVED = ("/", "/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr", "/.singularity.d")
+RESERVED = (
+    "/",
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/lib",
+    "/lib64",
+    "/proc",
+    "/sbin",
+    "/sys",
+    "/usr",
+    "/.singularity.d",
+)
 _PLAIN = re.compile(r"(?:~|\$\{\w+\}|\$\w+|/)[^\x00-\x1f\x7f:,\"\\]*")
 
 

@@ -10,7 +10,6 @@ A shared store has the same shape and is only read, and only where its owner is 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import pwd
@@ -18,17 +17,18 @@ import shutil
 import stat
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ... import paths
 from ...store.atomic import explained, make_folder, read_json, write_json
-from ...store.lock import lock
 from ...store.expand import expand
+from ...store.lock import lock
 from . import sif
 
 if TYPE_CHECKING:
+    import contextlib
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     from ...config.model import SiteConfig
     from .reference import Reference
@@ -60,6 +60,11 @@ class ImageStore:
 
     root: Path
     shared: bool = False
+
+    @property
+    def mode(self) -> int:
+        """Of folders in it."""
+        return READ_BY_ALL if self.shared else 0o700
 
     @property
     def cache(self) -> Path:
@@ -94,12 +99,13 @@ class ImageStore:
             },
             0o644 if self.shared else 0o600,
         )
-        mode = READ_BY_ALL if self.shared else 0o700
-        os.chmod(file, mode)
-        os.chmod(part, mode)
+        os.chmod(file, self.mode)
+        os.chmod(part, self.mode)
         target = self.root / key
         if target.exists() and self.find(key, text) is None:
-            shutil.rmtree(target, ignore_errors=True)  # damaged by somebody: cannot be started anyway
+            shutil.rmtree(
+                target, ignore_errors=True
+            )  # damaged by somebody: cannot be started anyway
         with explained(target):
             try:
                 os.rename(part, target)
@@ -113,7 +119,7 @@ class ImageStore:
 
     def part(self, key: str) -> Path:
         """A new folder for a pull of `key`; what killed pulls of it left goes. Call under its lock."""
-        make_folder(self.root, READ_BY_ALL if self.shared else 0o700)
+        make_folder(self.root, self.mode)
         for old in self.root.glob(f"{key}.part-*"):
             shutil.rmtree(old, ignore_errors=True)
         part = self.root / f"{key}.part-{os.urandom(4).hex()}"
@@ -121,33 +127,31 @@ class ImageStore:
             part.mkdir(mode=0o700)
         return part
 
-    def locked(self, key: str, on_wait: Callable[[str], None]) -> contextlib.AbstractContextManager[None]:
+    def locked(
+        self, key: str, on_wait: Callable[[str], None]
+    ) -> contextlib.AbstractContextManager[None]:
         """Hold the right to store `key`."""
-        return lock(self.root / "locks" / f"{key}.lock", command="kernelwright pull", wait=PULL_WAIT, on_wait=on_wait)
+        return lock(
+            self.root / "locks" / f"{key}.lock",
+            command="kernelwright pull",
+            wait=PULL_WAIT,
+            on_wait=on_wait,
+        )
 
     def remember(self, text: str, digest: str) -> None:
         """Note which digest a tag has now."""
-        folder = make_folder(self.root / "tags", READ_BY_ALL if self.shared else 0o700)
-        write_json(folder / _tag_file(text), {"version": 1, "text": text, "digest": digest, "asked": time.time()}, 0o644 if self.shared else 0o600)
+        folder = make_folder(self.root / "tags", self.mode)
+        write_json(
+            folder / _tag_file(text),
+            {"version": 1, "text": text, "digest": digest, "asked": time.time()},
+            0o644 if self.shared else 0o600,
+        )
 
     def remembered(self, text: str) -> Image | None:
         """The image that a tag had when it was last asked for, when it is still here."""
         record = read_json(self.root / "tags" / _tag_file(text))
         digest = record.get("digest") if isinstance(record, dict) else None
         return self.find(key_of(digest), text) if isinstance(digest, str) else None
-
-    def unused(self, used: Iterable[str]) -> list[Path]:
-        """The stored images that no kernel names, for `storage --clean`; pulls that go on are left alone."""
-        kept = {os.path.realpath(file) for file in used}
-        with contextlib.suppress(OSError):
-            return [
-                Path(entry.path)
-                for entry in os.scandir(self.root)
-                if entry.name.startswith(("sha256-", "sif-", "archive-"))
-                and ".part-" not in entry.name
-                and os.path.realpath(os.path.join(entry.path, "image.sif")) not in kept
-            ]
-        return []
 
 
 def key_of(digest: str) -> str:
@@ -156,12 +160,26 @@ def key_of(digest: str) -> str:
 
 
 def own_store(site: SiteConfig, home: Path, environ: Mapping[str, str]) -> ImageStore:
-    """Where this user's images go: the site's place for them, else below its root, else in HOME."""
+    """Where this user's images go: the site's place for them, else below its root, else in HOME.
+
+    Whoever owns the site's store fills it: there every pull of theirs goes there (`site prefetch`).
+    """
+    if site.storage.images:
+        central = expand(site.storage.images, home, environ)
+        if _is_mine(central):
+            return ImageStore(central, shared=True)
     said = site.storage.image_cache
     if said:
         return ImageStore(expand(said, home, environ))
     root = site.storage.root
     return ImageStore((expand(root, home, environ) if root else paths.data_folder(home)) / "images")
+
+
+def _is_mine(folder: Path) -> bool:
+    try:
+        return folder.stat().st_uid == os.getuid() and os.access(folder, os.W_OK)
+    except OSError:
+        return False
 
 
 def shared_store(site: SiteConfig, home: Path, environ: Mapping[str, str]) -> ImageStore | None:
@@ -189,7 +207,12 @@ def file_image(reference: Reference) -> Image:
     if os.path.isdir(reference.file):
         return Image(reference.file, reference.text)
     header = sif.read(reference.file)
-    return Image(reference.file, reference.text, id=header.id if header else None, size=os.path.getsize(reference.file))
+    return Image(
+        reference.file,
+        reference.text,
+        id=header.id if header else None,
+        size=os.path.getsize(reference.file),
+    )
 
 
 def _tag_file(text: str) -> str:

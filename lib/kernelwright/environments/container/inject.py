@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import UserError
@@ -26,10 +27,24 @@ if TYPE_CHECKING:
     from ..base import Place
     from .probe import Findings
 
+FOLDER = "injected"  # in the image store
 OLDEST = (3, 6)  # what the entry and the oldest usable ipykernel need
 WAIT = 1800.0
 # uv's names of glibc platforms, newest first; an older one fits every newer glibc
-GLIBCS = ("2.40", "2.39", "2.38", "2.37", "2.36", "2.35", "2.34", "2.33", "2.32", "2.31", "2.28", "2.17")
+GLIBCS = (
+    "2.40",
+    "2.39",
+    "2.38",
+    "2.37",
+    "2.36",
+    "2.35",
+    "2.34",
+    "2.33",
+    "2.32",
+    "2.31",
+    "2.28",
+    "2.17",
+)
 PACKAGES = {"python": "ipykernel", "bash": "bash_kernel"}
 MESSAGES_SINCE = (6,)  # the first ipykernel that answers an interrupt_request
 
@@ -63,36 +78,67 @@ def check_python(findings: Findings, image: str) -> None:
         )
 
 
-def prepare(findings: Findings, language: str, place: Place, progress: Progress) -> Path:
-    """The folder of wheels for this image, made now or before. Raises UserError `inject-failed`."""
-    package, platform = PACKAGES[language], platform_of(findings)
-    pins = sorted(f"{name}=={version}" for name, version in findings.packages.items() if name not in {"ipykernel", "bash-kernel", "setuptools"})
-    words = json.dumps([package, pins])
-    key = f"{package}-py{findings.minor}-{platform}-{hashlib.sha256(words.encode()).hexdigest()[:12]}"
-    root = make_folder(own_store(place.site, place.home, place.environ).root / "injected")
-    target = root / key
+@dataclass(frozen=True)
+class Wheels:
+    """Which wheels an image needs: by this alone a folder of them is known."""
+
+    package: str
+    minor: str
+    platform: str
+    pins: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """The name of the folder."""
+        words = json.dumps([self.package, self.pins])
+        digest = hashlib.sha256(words.encode()).hexdigest()[:12]
+        return f"{self.package}-py{self.minor}-{self.platform}-{digest}"
+
+
+def wheels_for(findings: Findings, language: str) -> Wheels:
+    """What to bring to an image, chosen against the versions that it has itself."""
+    chosen_anew = {"ipykernel", "bash-kernel", "setuptools"}
+    pins = (f"{n}=={v}" for n, v in findings.packages.items() if n not in chosen_anew)
+    return Wheels(PACKAGES[language], findings.minor, platform_of(findings), tuple(sorted(pins)))
+
+
+def prepare(wheels: Wheels, place: Place, progress: Progress) -> Path:
+    """The folder of these wheels, made now or before. Raises UserError `inject-failed`."""
+    store = own_store(place.site, place.home, place.environ)
+    root = make_folder(store.root / FOLDER, store.mode)
+    target = root / wheels.key
     if (target / "complete").exists():
         return target
-    progress.phase("pip", f"bringing {package} to the image's Python {findings.minor}")
-    with lock(root / f"{key}.lock", command="kernelwright inject", wait=WAIT, on_wait=progress.note):
+    progress.phase("pip", f"bringing {wheels.package} to the image's Python {wheels.minor}")
+    gate = lock(
+        root / f"{wheels.key}.lock", command="kernelwright inject", wait=WAIT, on_wait=progress.note
+    )
+    with gate:
         if not (target / "complete").exists():
-            _install(target, package, pins, findings, place, progress, platform)
+            _install(target, wheels, place, progress, store.mode)
     return target
 
 
-def _install(target: Path, package: str, pins: list[str], findings: Findings, place: Place, progress: Progress, platform: str) -> None:
+def arguments(wheels: Wheels, python: Path, target: Path, constraints: Path) -> tuple[str, ...]:
+    """The words for uv: wheels only, for the image's Python and platform, whatever this node has."""
+    return (
+        "pip", "install", "--target", str(target), "--python", str(python),
+        "--python-version", wheels.minor, "--python-platform", wheels.platform, "--only-binary", ":all:",
+        "--no-compile-bytecode", "--constraint", str(constraints), wheels.package,
+    )  # fmt: skip
+
+
+def _install(target: Path, wheels: Wheels, place: Place, progress: Progress, mode: int) -> None:  # fmt: skip
     part = target.with_name(f"{target.name}.part-{os.urandom(4).hex()}")
     for old in target.parent.glob(f"{target.name}.part-*"):
         shutil.rmtree(old, ignore_errors=True)
     constraints = place.keep / "image-packages.txt"
-    write_text(constraints, "\n".join(pins) + "\n")
+    write_text(constraints, "\n".join(wheels.pins) + "\n")
+    python = place.runtime / "venv/bin/python"
     try:
-        uv.Uv(place, progress).run(
-            "pip", "install", "--target", str(part), "--python", str(place.runtime / "venv/bin/python"),
-            "--python-version", findings.minor, "--python-platform", platform, "--only-binary", ":all:",
-            "--no-compile-bytecode", "--constraint", str(constraints), package,
-        )  # fmt: skip
-        write_text(part / "complete", "")
+        uv.Uv(place, progress).run(*arguments(wheels, python, part, constraints))
+        write_text(part / "complete", "", 0o644)
+        os.chmod(part, mode)
         shutil.rmtree(target, ignore_errors=True)
         with explained(target):
             os.rename(part, target)
@@ -101,9 +147,9 @@ def _install(target: Path, package: str, pins: list[str], findings: Findings, pl
             raise
         raise UserError(
             "inject-failed",
-            f"no {package} goes together with what the image has installed",
+            f"no {wheels.package} goes together with what the image has installed",
             context=error.context,
-            hint=f"install {package} in the image when it is built",
+            hint=f"install {wheels.package} in the image when it is built",
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)

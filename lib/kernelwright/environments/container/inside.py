@@ -2,18 +2,56 @@
 
 Given to `python -c`, so it stands alone: standard library only, Python 2.7 and all of 3.
 """
+# ruff: noqa: ANN201 - annotations do not parse in Python 2.7
+# mypy: allow-untyped-defs, allow-untyped-calls
 
 import json
 import os
 import sys
 
-CLOSURE = (
-    "appnope asttokens backcall bash-kernel comm debugpy decorator entrypoints exceptiongroup executing "
-    "importlib-metadata ipykernel ipython ipython-genutils ipython-pygments-lexers jedi jupyter-client jupyter-core "
-    "matplotlib-inline nest-asyncio nest-asyncio2 packaging parso pexpect pickleshare platformdirs prompt-toolkit psutil "
-    "ptyprocess pure-eval pygments python-dateutil pyzmq setuptools six stack-data tornado traitlets "
-    "typing-extensions wcwidth zipp"
-).split()
+CLOSURE = [
+    "appnope",
+    "asttokens",
+    "backcall",
+    "bash-kernel",
+    "comm",
+    "debugpy",
+    "decorator",
+    "entrypoints",
+    "exceptiongroup",
+    "executing",
+    "importlib-metadata",
+    "ipykernel",
+    "ipython",
+    "ipython-genutils",
+    "ipython-pygments-lexers",
+    "jedi",
+    "jupyter-client",
+    "jupyter-core",
+    "matplotlib-inline",
+    "nest-asyncio",
+    "nest-asyncio2",
+    "packaging",
+    "parso",
+    "pexpect",
+    "pickleshare",
+    "platformdirs",
+    "prompt-toolkit",
+    "psutil",
+    "ptyprocess",
+    "pure-eval",
+    "pygments",
+    "python-dateutil",
+    "pyzmq",
+    "setuptools",
+    "six",
+    "stack-data",
+    "tornado",
+    "traitlets",
+    "typing-extensions",
+    "wcwidth",
+    "zipp",
+]
 
 
 def versions():
@@ -32,10 +70,10 @@ def versions():
 
 def old_versions():
     """The same before Python 3.8, from the names of the metadata folders."""
-    found = {}
+    found = {}  # type: ignore[var-annotated] # no annotations here
     for folder in sys.path:
         for entry in os.listdir(folder) if os.path.isdir(folder) else ():
-            stem, dot, kind = entry.rpartition(".")
+            stem, _, kind = entry.rpartition(".")
             if kind in ("dist-info", "egg-info") and "-" in stem:
                 name, version = stem.split("-")[:2]
                 name = name.lower().replace("_", "-")
@@ -48,7 +86,7 @@ def answers_messages():
     """Whether this image's ipykernel answers an interrupt_request; None where there is no ipykernel."""
     try:
         from ipykernel.kernelbase import Kernel
-    except Exception:  # an ipykernel that cannot be imported is none
+    except Exception:  # noqa: BLE001 - an ipykernel that cannot be imported, for whatever reason, is none
         return None
     return "interrupt_request" in getattr(Kernel, "control_msg_types", Kernel.msg_types)
 
@@ -61,20 +99,34 @@ def libc():
         name = None
     if name:
         return name.split()
-    musl = [n for n in (os.listdir("/lib") if os.path.isdir("/lib") else []) if n.startswith("ld-musl-")]
+    musl = [
+        n for n in (os.listdir("/lib") if os.path.isdir("/lib") else []) if n.startswith("ld-musl-")
+    ]
     return ["musl", ""] if musl else ["", ""]
 
 
 def kernelspecs():
     """The kernelspecs that the image itself offers."""
     found = []
-    for base in (sys.prefix + "/share/jupyter", "/usr/local/share/jupyter", "/usr/share/jupyter", "/opt/conda/share/jupyter"):
+    for base in (
+        sys.prefix + "/share/jupyter",
+        "/usr/local/share/jupyter",
+        "/usr/share/jupyter",
+        "/opt/conda/share/jupyter",
+    ):
         folder = base + "/kernels"
         for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
             try:
                 with open(folder + "/" + name + "/kernel.json") as stream:
                     spec = json.load(stream)
-                found.append([folder + "/" + name, spec["argv"], str(spec.get("language")), spec.get("interrupt_mode")])
+                found.append(
+                    [
+                        folder + "/" + name,
+                        spec["argv"],
+                        str(spec.get("language")),
+                        spec.get("interrupt_mode"),
+                    ]
+                )
             except (OSError, ValueError, KeyError, TypeError):
                 continue
     return found

@@ -26,7 +26,10 @@ class Start:
     `inject` is "" until the folder is made, None where the image has all it needs.
     """
 
-    LAUNCHER: ClassVar = ("-m", "ipykernel_launcher")  # launch puts its own entry in the place of this
+    LAUNCHER: ClassVar = (
+        "-m",
+        "ipykernel_launcher",
+    )  # launch puts its own entry in the place of this
     FILE: ClassVar = ("-f", "{connection_file}")
 
     argv: tuple[str, ...]
@@ -40,7 +43,9 @@ class Start:
         answers = inject.injected_version(folder, "ipykernel") >= inject.MESSAGES_SINCE
         python, *rest = self.argv
         if tuple(rest[:2]) != self.LAUNCHER:
-            return replace(self, argv=(python, "-c", RUN_INJECTED, str(folder), *rest[1:]), inject=str(folder))
+            return replace(
+                self, argv=(python, "-c", RUN_INJECTED, str(folder), *rest[1:]), inject=str(folder)
+            )
         argv = (python, *self.LAUNCHER, "--inject", str(folder), *self.FILE)
         return Start(argv, "message" if answers else "signal", str(folder))
 
@@ -61,7 +66,14 @@ def start_of(recipe: Recipe, findings: Findings, image: str) -> Start:
     if recipe.language == "bash" and findings.python and "bash" in findings.programs:
         return _bash(findings, image)
     if recipe.language == "r" and findings.irkernel and "R" in findings.programs:
-        argv = (findings.programs["R"], "--slave", "-e", "IRkernel::main()", "--args", "{connection_file}")
+        argv = (
+            findings.programs["R"],
+            "--slave",
+            "-e",
+            "IRkernel::main()",
+            "--args",
+            "{connection_file}",
+        )
         return Start(argv, "signal")
     raise _none(recipe.language, findings, image)
 
@@ -86,7 +98,7 @@ def _bash(findings: Findings, image: str) -> Start:
 
 
 HINTS = {
-    "r": 'install IRkernel in the image: `R -e \'install.packages("IRkernel")\'`',
+    "r": "install IRkernel in the image: `R -e 'install.packages(\"IRkernel\")'`",
     "julia": "install IJulia in the image for all users, with its kernelspec in /usr/local/share/jupyter",
     "bash": "the bash kernel needs bash and Python 3 in the image",
     "python": "install Python 3 in the image, or choose another language with --language",
@@ -94,8 +106,15 @@ HINTS = {
 
 
 def _none(language: str, findings: Findings, image: str) -> UserError:
-    others = sorted({spec.language for spec in findings.kernelspecs} | ({"r"} if findings.irkernel else set()) | ({"python"} if findings.python else set()) - {language})
-    hint = HINTS.get(language, "install that language's kernel with its kernelspec in /usr/local/share/jupyter, or give the start command in the recipe's `command`")
+    others = sorted(
+        {spec.language for spec in findings.kernelspecs}
+        | ({"r"} if findings.irkernel else set())
+        | ({"python"} if findings.python else set()) - {language}
+    )
+    hint = HINTS.get(
+        language,
+        "install that language's kernel with its kernelspec in /usr/local/share/jupyter, or give the start command in the recipe's `command`",
+    )
     if language not in others and others:
         hint = f"kernels of this image: {', '.join(others)}; choose with --language, or {hint}"
     return UserError(

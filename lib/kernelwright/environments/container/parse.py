@@ -20,12 +20,42 @@ if TYPE_CHECKING:
 VERBS = frozenset({"exec", "run"})
 # options that take a value in the next word; all others stand alone
 WITH_VALUE = frozenset(
-    "-B --bind -M --mount -H --home -W --workdir -S --scratch -o --overlay --env --env-file --pwd --cwd --add-caps --drop-caps "
-    "--network --network-args --dns --hostname --security --apply-cgroups --app --fusemount --memory --cpus --no-mount --config".split()
+    [
+        "-B",
+        "--bind",
+        "-M",
+        "--mount",
+        "-H",
+        "--home",
+        "-W",
+        "--workdir",
+        "-S",
+        "--scratch",
+        "-o",
+        "--overlay",
+        "--env",
+        "--env-file",
+        "--pwd",
+        "--cwd",
+        "--add-caps",
+        "--drop-caps",
+        "--network",
+        "--network-args",
+        "--dns",
+        "--hostname",
+        "--security",
+        "--apply-cgroups",
+        "--app",
+        "--fusemount",
+        "--memory",
+        "--cpus",
+        "--no-mount",
+        "--config",
+    ]
 )
 # what the launch script does by itself, for every container kernel
-DONE_ANYWAY = frozenset("-e --cleanenv -s --silent -q --quiet --pwd --cwd --no-init".split())
-FOR_HUNTING = frozenset("-d --debug -v --verbose".split())
+DONE_ANYWAY = frozenset("-e --cleanenv -s --silent -q --quiet --pwd --cwd --no-init".split())  # noqa: SIM905 - as they are typed
+FOR_HUNTING = frozenset("-d --debug -v --verbose".split())  # noqa: SIM905 - as they are typed
 IPYKERNEL = re.compile(r"^(?:\S*/)?python[\d.]*$")
 
 
@@ -55,12 +85,27 @@ def parse(argv: Sequence[str]) -> Call | None:
     binds, notes = _binds(options)
     gpu = "nvidia" if "--nv" in options else "rocm" if "--rocm" in options else "none"
     if gpu != "none":
-        notes.append(f"{'--nv' if gpu == 'nvidia' else '--rocm'} is now given only on nodes that have such a device (gpu: auto)")
-    notes += [f"`{name}` is left out: it is for hunting errors and slows each start" for name in options if name in FOR_HUNTING]
+        notes.append(
+            f"{'--nv' if gpu == 'nvidia' else '--rocm'} is now given only on nodes that have such a device (gpu: auto)"
+        )
+    notes += [
+        f"`{name}` is left out: it is for hunting errors and slows each start"
+        for name in options
+        if name in FOR_HUNTING
+    ]
     known = {"--nv", "--rocm", "-B", "--bind", "--env"} | DONE_ANYWAY | FOR_HUNTING
-    notes += [f"`{' '.join([name, *values])}` is not taken over" for name, values in options.items() if name not in known]
+    notes += [
+        f"`{' '.join([name, *values])}` is not taken over"
+        for name, values in options.items()
+        if name not in known
+    ]
     return Call(
-        ContainerSpec(image, gpu="auto" if gpu != "none" else "none", bind=tuple(binds), runtime=_runtime(words[0])),
+        ContainerSpec(
+            image,
+            gpu="auto" if gpu != "none" else "none",
+            bind=tuple(binds),
+            runtime=_runtime(words[0]),
+        ),
         () if _is_ipykernel(command) else tuple(command),
         (*assigned.items(), *_env(options)),
         tuple(notes),
@@ -108,7 +153,9 @@ def _binds(options: Mapping[str, list[str]]) -> tuple[list[Bind], list[str]]:
     for value in (*options.get("-B", ()), *options.get("--bind", ())):
         for part in value.strip("\"'").split(","):
             if re.match(r"/run/user(?:/|:|$)", part):
-                notes.append(f"the bind `{part}` is not needed: the connection file's folder is bound at each start")
+                notes.append(
+                    f"the bind `{part}` is not needed: the connection file's folder is bound at each start"
+                )
                 continue
             try:
                 binds.append(parse_bind(part))
@@ -119,7 +166,9 @@ def _binds(options: Mapping[str, list[str]]) -> tuple[list[Bind], list[str]]:
 
 def _env(options: Mapping[str, list[str]]) -> list[tuple[str, str]]:
     pairs = [part.partition("=") for value in options.get("--env", ()) for part in value.split(",")]
-    return [(name, value) for name, mark, value in pairs if mark and re.fullmatch(r"[A-Za-z_]\w*", name)]
+    return [
+        (name, value) for name, mark, value in pairs if mark and re.fullmatch(r"[A-Za-z_]\w*", name)
+    ]
 
 
 def _runtime(program: str) -> str | None:

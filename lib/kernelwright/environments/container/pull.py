@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ... import process
-from ...config.policy import check_size
 from ...errors import UserError
 from ...store.atomic import explained, make_folder
-from . import images, registry, sif
+from . import images, registry, rules, sif
+from .failures import explained_failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ...process import Result
     from ...progress import Progress
     from ..base import Place
     from .images import Image, ImageStore
@@ -31,20 +30,6 @@ if TYPE_CHECKING:
     from .runtimes import Runtime
 
 TIMEOUT = 2 * 3600.0  # seconds: 20 GB over a slow line, and the conversion
-VERIFY_TIMEOUT = 600.0
-ROOM = 2.0  # a pull needs at least its download twice: the cached layers and the image
-
-# what the runtimes print, by regular expression: (code, message, hint); first match wins
-FAILURES = (
-    (r"no space left on device|disk quota exceeded", "disk-full", "the disk or the quota is full", "free some space, or see `kernelwright storage`"),
-    (r"manifest unknown|name unknown|not found in registry|tag .* not found|404 Not Found", "image-unknown", "the registry has no such image or tag", "look at the image's page in the registry, and check name and tag"),
-    (r"connection refused|no such host|i/o timeout|network is unreachable|no route to host|TLS handshake timeout|connection reset|unexpected EOF|\bEOF\b", "registry-unreachable", "the registry cannot be reached from this node, or the transfer broke off", "try again: what was fetched is kept; nodes without internet need a build elsewhere"),
-    (r"unauthorized|authentication required|denied|401|403 Forbidden", "registry-denied", "the registry refuses this image without a login, or there is no such image", None),
-    (r"no image satisfies|no child with platform|architecture", "image-wrong-architecture", "the image is not made for this processor", "look for a tag that is made for it"),
-    (r"toomanyrequests|rate limit|429", "registry-busy", "the registry asks to wait: too many pulls from here", "try again later, or log in with the runtime's `registry login`"),
-    (r"gzip: invalid|checksum|digest did not match", "image-damaged", "what the registry sends is damaged", "try again, or tell whoever made the image"),
-)  # fmt: skip
-DAMAGED = ((r".", "image-damaged", "the archive is damaged, or is none of its kind", "export it again with `skopeo copy`, `podman save` or `docker save`"),)
 
 
 @dataclass(frozen=True)
@@ -74,11 +59,14 @@ class Puller:
         if isinstance(listing, images.Image):
             return listing
         digest = reference.digest or (listing.digest if listing else None)
-        if digest:
-            if found := self._stored(digest, reference.text, store):
-                return found
-        self._check_room(listing.size if listing else None, store)
-        key = images.key_of(digest) if digest else "sif-" + hashlib.sha256(reference.text.encode()).hexdigest()[:32]
+        if digest and (found := self._stored(digest, reference.text, store)):
+            return found
+        rules.check_room(listing.size if listing else None, store, site=self.place.site)
+        key = (
+            images.key_of(digest)
+            if digest
+            else "sif-" + hashlib.sha256(reference.text.encode()).hexdigest()[:32]
+        )
         with store.locked(key, self._waiting):
             if digest and (found := store.find(key, reference.text)):
                 return self._noted(found, store)
@@ -102,7 +90,7 @@ class Puller:
             shared = images.shared_store(site, self.place.home, self.place.environ)
             known = known or (shared.remembered(reference.text) if shared else None)
             if known is None:
-                raise self._no_network(reference)
+                raise rules.no_network(reference.text, site)
             return known
         if reference.scheme != "docker":
             return None
@@ -110,24 +98,35 @@ class Puller:
         try:
             listing = registry.look_up(reference, machine)
         except registry.UnknownTagError as error:
-            raise UserError("image-unknown", f"the registry {reference.host} has no image `{reference.text}`", hint="look at the image's page in the registry, and check name and tag") from error
+            raise UserError(
+                "image-unknown",
+                f"the registry {reference.host} has no image `{reference.text}`",
+                hint="look at the image's page in the registry, and check name and tag",
+            ) from error
         except registry.RefusedError:
             return None
         except registry.UnreachableError as error:
             if known is None:
                 return None
-            self.progress.note(f"the registry cannot be reached ({error}): using the image that was pulled on {time.strftime('%Y-%m-%d', time.localtime(known.pulled))}")
+            self.progress.note(
+                f"the registry cannot be reached ({error}): using the image that was pulled on {time.strftime('%Y-%m-%d', time.localtime(known.pulled))}"
+            )
             return known
         if listing.platforms and machine not in listing.platforms:
-            raise UserError("image-wrong-architecture", f"`{reference.text}` is made for {', '.join(listing.platforms)}, this node is {machine}", hint="look for a tag that is made for this processor")
+            raise UserError(
+                "image-wrong-architecture",
+                f"`{reference.text}` is made for {', '.join(listing.platforms)}, this node is {machine}",
+                hint="look for a tag that is made for this processor",
+            )
         return listing
 
     def _stored(self, digest: str, text: str, store: ImageStore) -> Image | None:
         key = images.key_of(digest)
         shared = images.shared_store(self.place.site, self.place.home, self.place.environ)
-        if shared and images.trusted(shared.root / key, self.place.site.groups.trusted_owners):
-            if found := shared.find(key, text):
-                return found
+        owners = self.place.site.groups.trusted_owners
+        theirs = shared and images.trusted(shared.root / key, owners) and shared.find(key, text)
+        if theirs:
+            return theirs
         found = store.find(key, text)
         return self._noted(found, store) if found else None
 
@@ -136,15 +135,6 @@ class Puller:
             store.remember(image.text, image.digest)
         return image
 
-    def _no_network(self, reference: Reference) -> UserError:
-        site = self.place.site
-        ways = []
-        if site.build.partition:
-            ways.append(f"tick `Make it, do not start a notebook`: it then runs in the partition {site.build.partition}")
-        if site.command:
-            ways.append(f"run `{site.command} create container ...` in a shell on a node that has network")
-        return UserError("no-network", f"this node has no internet, and `{reference.text}` was not pulled before", hint="; or ".join(ways) or "ask the site how to bring images here")
-
     # --- archives --------------------------------------------------------------------------------
 
     def _from_archive(self, reference: Reference, store: ImageStore) -> Image:
@@ -152,14 +142,18 @@ class Puller:
         key = f"archive-{_sha256(reference.file, reference.tag)}"
         if found := store.find(key, reference.text):
             return found
-        self._check_room(os.path.getsize(reference.file), store)
+        rules.check_room(os.path.getsize(reference.file), store, site=self.place.site)
         with store.locked(key, self._waiting):
             if found := store.find(key, reference.text):
                 return found
             part = store.part(key)
             try:
                 with self._surroundings(part, store) as environ:
-                    self._run(self.runtime.convert(reference.text, str(part / "image.sif")), environ, archive=True)
+                    self._run(
+                        self.runtime.convert(reference.text, str(part / "image.sif")),
+                        environ,
+                        archive=True,
+                    )
                 _examined(images.Image(str(part / "image.sif"), reference.text))
                 return store.add(key, part, reference.text, None)
             finally:
@@ -167,9 +161,18 @@ class Puller:
 
     # --- what both do ----------------------------------------------------------------------------
 
-    def _pull(self, reference: Reference, digest: str | None, part: Path, store: ImageStore, size: int | None) -> None:
+    def _pull(
+        self,
+        reference: Reference,
+        digest: str | None,
+        part: Path,
+        store: ImageStore,
+        size: int | None,
+    ) -> None:
         self.progress.phase("pull", f"pulling {reference.text}")
-        argv = self.runtime.pull(reference.pinned(digest), str(part / "image.sif"), insecure=reference.insecure)
+        argv = self.runtime.pull(
+            reference.pinned(digest), str(part / "image.sif"), insecure=reference.insecure
+        )
         with self._surroundings(part, store) as environ, self._watched([part, store.cache], size):
             self._run(argv, environ)
 
@@ -177,7 +180,9 @@ class Puller:
     def _surroundings(self, part: Path, store: ImageStore) -> Iterator[dict[str, str]]:
         """The runtime's environment with cache and temporary files beside the store, never in HOME or /tmp."""
         environ = self.place.environ
-        cache = environ.get(f"{self.runtime.flavour.prefix}_CACHEDIR") or str(make_folder(store.cache))
+        cache = environ.get(f"{self.runtime.flavour.prefix}_CACHEDIR") or str(
+            make_folder(store.cache)
+        )
         temporary = make_folder(part / "tmp")
         settings = self.runtime.environment(environ, cache=cache, temporary=str(temporary))
         if self.place.site.network.proxy:
@@ -187,41 +192,26 @@ class Puller:
         finally:
             _remove(temporary)
 
-    def _run(self, argv: tuple[str, ...], environ: dict[str, str], *, archive: bool = False) -> None:
+    def _run(
+        self, argv: tuple[str, ...], environ: dict[str, str], *, archive: bool = False
+    ) -> None:
         result = process.run(argv, timeout=TIMEOUT, env=environ, cwd="/", on_line=self._tell)
-        with contextlib.suppress(OSError), open(self.place.keep / "pull.log", "a", encoding="utf-8") as log:
+        with (
+            contextlib.suppress(OSError),
+            open(self.place.keep / "pull.log", "a", encoding="utf-8") as log,
+        ):
             log.write(f"$ {' '.join(argv)}\n{result.stderr}\n")
         if not result.ok:
-            raise self._explained(result, FAILURES[:1] + DAMAGED if archive else FAILURES)
+            raise explained_failure(result, self.runtime.name, archive=archive)
 
     def _tell(self, line: str) -> None:
-        if found := re.search(r"INFO:\s+(Converting|Extracting|Creating SIF|Using cached)(.*)", line):
+        if found := re.search(
+            r"INFO:\s+(Converting|Extracting|Creating SIF|Using cached)(.*)", line
+        ):
             self.progress.phase("pull", f"{found[1].lower()}{found[2]}".strip())
-
-    def _explained(self, result: Result, failures: tuple[tuple[str, str, str, str | None], ...]) -> UserError:
-        text = re.sub(r"\x1b\[[0-9;]*m", "", result.stderr)
-        evidence = "\n".join(line for line in text.splitlines() if "FATAL" in line or "ERROR" in line)[-1000:] or result.tail(5)
-        for pattern, code, message, hint in failures:
-            if re.search(pattern, text, re.IGNORECASE):
-                if code == "registry-denied":
-                    hint = f"log in once with `{self.runtime.name} registry login docker://REGISTRY`; kernelwright never sees the password"
-                return UserError(code, message, context={f"{self.runtime.name} says": evidence}, hint=hint)
-        return UserError("image-pull-failed", "the image could not be fetched or converted", context={f"{self.runtime.name} says": evidence})
 
     def _waiting(self, who: str) -> None:
         self.progress.note(f"waiting for {who}, who pulls this image now")
-
-    def _check_room(self, size: int | None, store: ImageStore) -> None:
-        if size is None:
-            return
-        problem = check_size(size, self.place.site)
-        if problem is not None:
-            raise UserError(problem.code, problem.message, hint=problem.hint)
-        folder = make_folder(store.root, images.READ_BY_ALL if store.shared else 0o700)
-        with explained(folder):
-            free = shutil.disk_usage(folder).free
-        if free < size * ROOM:
-            raise UserError("disk-full", f"the image needs about {size * ROOM / 1e9:.1f} GB, `{folder}` has {free / 1e9:.1f} GB left", hint="free some space, or see `kernelwright storage`")
 
     @contextlib.contextmanager
     def _watched(self, folders: list[Path], size: int | None) -> Iterator[None]:
@@ -241,16 +231,6 @@ class Puller:
         finally:
             stop.set()
             watcher.join()
-
-
-def verified(image: Image, reference: Reference, puller: Puller) -> None:
-    """Raise UserError `image-unsigned` unless the runtime vouches for the signature of a .sif."""
-    signed = os.path.isfile(image.file) and reference.form == "file" or reference.scheme in {"oras", "library"}
-    if not signed:
-        raise UserError("image-unsigned", f"this site starts signed images only, and `{reference.text}` cannot carry a signature", hint="use a signed .sif file")
-    result = process.run(puller.runtime.verify(image.file), timeout=VERIFY_TIMEOUT, env=puller.runtime.environment(puller.place.environ))
-    if not result.ok:
-        raise UserError("image-unsigned", f"the signature of `{image.file}` cannot be verified", context={f"{puller.runtime.name} says": result.tail(5)}, hint="ask who made the image to sign it, and import the key with `key import`")
 
 
 def _examined(image: Image) -> Image:

@@ -62,14 +62,20 @@ class Reference:
     def pinned(self, digest: str | None) -> str:
         """The address to pull, by digest where it is known, so that what was looked up is what comes."""
         if self.form != "registry" or self.scheme != "docker" or digest is None:
-            return f"{self.scheme}://{self.host}/{self.path}:{self.tag}" if self.scheme == "docker" and not self.digest else self.text
+            return (
+                f"{self.scheme}://{self.host}/{self.path}:{self.tag}"
+                if self.scheme == "docker" and not self.digest
+                else self.text
+            )
         return f"docker://{self.host}/{self.path}@{digest}"
 
 
 def parse(image: str, home: Path) -> Reference:
     """Read what stands under `image` in a recipe; raises UserError `image-not-understood`."""
     if not image.strip() or image != image.strip() or not image.isprintable():
-        raise _unclear(image, "it is empty or holds blanks around it, a newline or a control character")
+        raise _unclear(
+            image, "it is empty or holds blanks around it, a newline or a control character"
+        )
     if image.startswith("-"):
         raise _unclear(image, "it begins with a dash, which the runtime would take for an option")
     scheme, mark, rest = image.partition("://")
@@ -79,16 +85,23 @@ def parse(image: str, home: Path) -> Reference:
     if mark and scheme in ARCHIVES:
         return _from_archive(image, scheme, rest.removeprefix("//"), home)
     if "://" in image:
-        raise _unclear(image, f"`{image.partition('://')[0]}://` is not an address that kernels are made from")
+        raise _unclear(
+            image, f"`{image.partition('://')[0]}://` is not an address that kernels are made from"
+        )
     return _from_file(image, home)
 
 
 def _from_registry(image: str, scheme: str, rest: str) -> Reference:
     found = _NAME.fullmatch(rest)
     if "@" in rest.partition("@sha256:")[0]:
-        raise _unclear("(not shown)", "it holds a user name or password; use the runtime's own `registry login`")
+        raise _unclear(
+            "(not shown)",
+            "it holds a user name or password; use the runtime's own `registry login`",
+        )
     if found is None:
-        raise _unclear(image, "the name, tag or digest of the image is not one that registries know")
+        raise _unclear(
+            image, "the name, tag or digest of the image is not one that registries know"
+        )
     host, path = found["host"] or "", found["path"]
     if scheme != "docker":
         return Reference(image, "registry", scheme, host, path, found["tag"] or "", found["digest"])
@@ -98,7 +111,11 @@ def _from_registry(image: str, scheme: str, rest: str) -> Reference:
     if host == HUB and "/" not in path:
         path = f"library/{path}"
     tag = found["tag"] or ("" if found["digest"] else "latest")
-    text = f"docker://{host}/{path}" + (f":{tag}" if tag else "") + (f"@{found['digest']}" if found["digest"] else "")
+    text = (
+        f"docker://{host}/{path}"
+        + (f":{tag}" if tag else "")
+        + (f"@{found['digest']}" if found["digest"] else "")
+    )
     return Reference(text, "registry", scheme, host, path, tag, found["digest"])
 
 
@@ -109,13 +126,19 @@ def _from_archive(image: str, scheme: str, rest: str, home: Path) -> Reference:
         raise _missing(file)
     if tag and not re.fullmatch(r"[A-Za-z0-9_./-]{1,128}", tag):
         raise _unclear(image, "the name after the archive's path is not one that archives hold")
-    return Reference(f"{scheme}:{file}" + (f":{tag}" if tag else ""), "archive", scheme, tag=tag, file=file)
+    return Reference(
+        f"{scheme}:{file}" + (f":{tag}" if tag else ""), "archive", scheme, tag=tag, file=file
+    )
 
 
 def _from_file(image: str, home: Path) -> Reference:
     file = _absolute(image, home)
     if not os.path.exists(file):
-        if "/" not in image.lstrip("~/.") and _NAME.fullmatch(image) and not image.endswith((".sif", ".img")):
+        if (
+            "/" not in image.lstrip("~/.")
+            and _NAME.fullmatch(image)
+            and not image.endswith((".sif", ".img"))
+        ):
             raise UserError(
                 "image-not-found",
                 f"there is no file `{image}` here",
@@ -146,7 +169,9 @@ def _missing(file: str) -> UserError:
         "image-not-found",
         f"there is no image `{file}`",
         context={"exists up to": folder},
-        hint=f"did you mean `{os.path.join(folder, near[0])}`?" if near else "check the path; it must be visible on this node",
+        hint=f"did you mean `{os.path.join(folder, near[0])}`?"
+        if near
+        else "check the path; it must be visible on this node",
     )
 
 

@@ -21,14 +21,13 @@ if TYPE_CHECKING:
 TIMEOUT = 15.0  # seconds a request
 LIMIT = 4 << 20  # bytes of an answer; the specification's own bound of a manifest
 HUB_API = "registry-1.docker.io"
-ACCEPT = ", ".join(
-    (
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-    )
+_KINDS = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
 )
+ACCEPT = ", ".join(_KINDS)
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def look_up(reference: Reference, architecture: str) -> Listing:
     entries = manifest.get("manifests")
     if not isinstance(entries, list):
         return Listing(digest, _size(manifest))
-    platforms = {}
+    platforms: dict[str, str] = {}
     for entry in entries:
         platform = entry.get("platform") if isinstance(entry, dict) else None
         if isinstance(platform, dict) and platform.get("os") == "linux":
@@ -117,7 +116,9 @@ class _Client:
         """An anonymous token, where the registry gives them out: docker.io, ghcr.io, quay.io, nvcr.io."""
         scheme, _, rest = challenge.partition(" ")
         words = dict(re.findall(r'(\w+)="([^"]*)"', rest))
-        if scheme.lower() != "bearer" or not words.get("realm", "").startswith(("https://", "http://127.")):
+        if scheme.lower() != "bearer" or not words.get("realm", "").startswith(
+            ("https://", "http://127.")
+        ):
             return False
         query = {k: words[k] for k in ("service", "scope") if k in words}
         query.setdefault("scope", f"repository:{self.reference.path}:pull")
@@ -126,7 +127,9 @@ class _Client:
             answer = json.loads(body)
         except (urllib.error.HTTPError, ValueError):
             return False
-        token = answer.get("token") or answer.get("access_token") if isinstance(answer, dict) else None
+        token = (
+            answer.get("token") or answer.get("access_token") if isinstance(answer, dict) else None
+        )
         self.token = token if isinstance(token, str) else None
         return self.token is not None
 

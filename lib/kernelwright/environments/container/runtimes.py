@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from ...config.model import ContainerRuntime, SiteConfig
 
 VERSION_TIMEOUT = 30.0  # seconds; a cold start from a slow file system
-MODULE_INITS = ("/etc/profile.d/lmod.sh", "/etc/profile.d/modules.sh", "/usr/share/lmod/lmod/init/bash")
+MODULE_INITS = (
+    "/etc/profile.d/lmod.sh",
+    "/etc/profile.d/modules.sh",
+    "/usr/share/lmod/lmod/init/bash",
+)
 # finds a program behind a module; the words come as arguments, so that none becomes shell text
 _BEHIND_MODULE = 'for f in "${@:3}"; do [ -r "$f" ] && . "$f" && break; done >/dev/null 2>&1; module load "$1" >/dev/null 2>&1; command -v "$2"'
 
@@ -66,14 +70,22 @@ class Runtime:
 
     def pull(self, address: str, target: str, *, insecure: bool) -> tuple[str, ...]:
         """Fetch or convert `address` into the new SIF file `target`."""
-        plain = ("--no-https",) if insecure and self.name == "apptainer" else ("--nohttps",) if insecure else ()
+        plain = (
+            ("--no-https",)
+            if insecure and self.name == "apptainer"
+            else ("--nohttps",)
+            if insecure
+            else ()
+        )
         return (self.path, "pull", *plain, target, address)
 
     def convert(self, source: str, target: str) -> tuple[str, ...]:
         """Make the new SIF file `target` from an OCI or docker archive."""
         return (self.path, "build", target, source)
 
-    def inside(self, image: str, command: Sequence[str], *, unsquash: bool = False) -> tuple[str, ...]:
+    def inside(
+        self, image: str, command: Sequence[str], *, unsquash: bool = False
+    ) -> tuple[str, ...]:
         """Run `command` in the image, seeing nothing of this node: used by the probe only."""
         return (
             self.path, "-s", "exec", "--contain", "--cleanenv", "--no-home", "--pwd", "/",
@@ -84,10 +96,16 @@ class Runtime:
         """Check the signatures of a SIF file against the user's and the site's keys."""
         return (self.path, "verify", image)
 
-    def environment(self, environ: Mapping[str, str], *, cache: str | None = None, temporary: str | None = None) -> dict[str, str]:
+    def environment(
+        self, environ: Mapping[str, str], *, cache: str | None = None, temporary: str | None = None
+    ) -> dict[str, str]:
         """The variables for a call of ours: no binds or settings meant for other containers."""
-        meant_for_others = re.compile(r"(APPTAINER|SINGULARITY)(ENV_.*|_(BIND|BINDPATH|NV|ROCM|CONTAIN.*|PWD|HOME|MOUNT|SHELL|OVERLAY.*))")
-        kept = {name: value for name, value in environ.items() if not meant_for_others.fullmatch(name)}
+        meant_for_others = re.compile(
+            r"(APPTAINER|SINGULARITY)(ENV_.*|_(BIND|BINDPATH|NV|ROCM|CONTAIN.*|PWD|HOME|MOUNT|SHELL|OVERLAY.*))"
+        )
+        kept = {
+            name: value for name, value in environ.items() if not meant_for_others.fullmatch(name)
+        }
         for key, folder in (("CACHEDIR", cache), ("TMPDIR", temporary)):
             if folder:
                 kept[f"{self.flavour.prefix}_{key}"] = folder
@@ -114,7 +132,12 @@ def missing(tried: Sequence[str], site: SiteConfig) -> UserError:
     hint = "build on a compute node: login nodes often have no container runtime"
     if site.build.partition:
         hint = f"build in the partition {site.build.partition}, where the runtime is"
-    return UserError("runtime-missing", "no container runtime was found on this node", context={"looked for": ", ".join(tried)}, hint=hint)
+    return UserError(
+        "runtime-missing",
+        "no container runtime was found on this node",
+        context={"looked for": ", ".join(tried)},
+        hint=hint,
+    )
 
 
 def here(name: str, path: str, environ: Mapping[str, str]) -> str | None:
@@ -127,7 +150,9 @@ def here(name: str, path: str, environ: Mapping[str, str]) -> str | None:
     return None
 
 
-def _candidates(wanted: str | None, site: Mapping[str, ContainerRuntime]) -> Iterator[tuple[str, str | None, str | None]]:
+def _candidates(
+    wanted: str | None, site: Mapping[str, ContainerRuntime]
+) -> Iterator[tuple[str, str | None, str | None]]:
     if wanted and "/" in wanted:
         name = "singularity" if "singularity" in os.path.basename(wanted) else "apptainer"
         yield name, wanted, None
@@ -135,7 +160,11 @@ def _candidates(wanted: str | None, site: Mapping[str, ContainerRuntime]) -> Ite
     names = [wanted] if wanted else [*site, *(n for n in FLAVOURS if n not in site)]
     for name in names:
         if name not in FLAVOURS:
-            raise UserError("runtime-unknown", f"`{name}` is not a container runtime that kernelwright knows", hint=f"use one of {', '.join(FLAVOURS)}, or leave it to the site")
+            raise UserError(
+                "runtime-unknown",
+                f"`{name}` is not a container runtime that kernelwright knows",
+                hint=f"use one of {', '.join(FLAVOURS)}, or leave it to the site",
+            )
         said = site.get(name)
         if said is not None and said.path:
             yield name, said.path, said.module
@@ -144,7 +173,9 @@ def _candidates(wanted: str | None, site: Mapping[str, ContainerRuntime]) -> Ite
         yield name, None, None
 
 
-def _located(name: str, path: str | None, module: str | None, site: SiteConfig, environ: Mapping[str, str]) -> str | None:
+def _located(
+    name: str, path: str | None, module: str | None, site: SiteConfig, environ: Mapping[str, str]
+) -> str | None:
     if path:
         return path if os.access(path, os.X_OK) and os.path.isfile(path) else None
     program = FLAVOURS[name].program
@@ -152,13 +183,17 @@ def _located(name: str, path: str | None, module: str | None, site: SiteConfig, 
         found = shutil.which(program, path=environ.get("PATH"))
         return os.path.abspath(found) if found else None
     inits = [site.modules.init] if site.modules.init else MODULE_INITS
-    result = process.run(["bash", "-c", _BEHIND_MODULE, "find", module, program, *inits], timeout=VERSION_TIMEOUT, env=environ)
+    result = process.run(
+        ["bash", "-c", _BEHIND_MODULE, "find", module, program, *inits],
+        timeout=VERSION_TIMEOUT,
+        env=environ,
+    )
     lines = result.stdout.strip().splitlines()
     return lines[-1] if lines and lines[-1].startswith("/") else None
 
 
 def _version(path: str, environ: Mapping[str, str]) -> str:
-    """"1.4.5" out of `apptainer version 1.4.5` and its cousins; UserError `runtime-failed`."""
+    """`1.4.5` out of `apptainer version 1.4.5` and its cousins; UserError `runtime-failed`."""
     result = process.run([path, "--version"], timeout=VERSION_TIMEOUT, env=environ)
     found = re.search(r"(\d+\.\d+(?:\.\d+)?)", result.stdout)
     if not result.ok or found is None:

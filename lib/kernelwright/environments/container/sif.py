@@ -18,15 +18,36 @@ ARCHITECTURES = {
     b"01": "i386", b"02": "x86_64", b"03": "arm", b"04": "aarch64", b"05": "ppc64", b"06": "ppc64le",
     b"07": "mips", b"08": "mipsle", b"09": "mips64", b"10": "mips64le", b"11": "s390x", b"12": "riscv64",
 }  # fmt: skip
-ELF_MACHINES = {3: "i386", 40: "arm", 62: "x86_64", 183: "aarch64", 21: "ppc64le", 22: "s390x", 243: "riscv64"}
-OCI_NAMES = {"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "ppc64le", "s390x": "s390x", "riscv64": "riscv64"}
+ELF_MACHINES = {
+    3: "i386",
+    40: "arm",
+    62: "x86_64",
+    183: "aarch64",
+    21: "ppc64le",
+    22: "s390x",
+    243: "riscv64",
+}
+OCI_NAMES = {
+    "x86_64": "amd64",
+    "aarch64": "arm64",
+    "ppc64le": "ppc64le",
+    "s390x": "s390x",
+    "riscv64": "riscv64",
+}
 
 _HEADER = struct.Struct("<32s10s3s3s16sqqqqqqqq")
 _DESCRIPTOR = struct.Struct("<iBIIIqqqqqqq128s384s")
 _SQUASHFS = b"hsqs"
 _DESCRIPTORS_LIMIT = 4096
 # the programs that say for which processor a root file system was made; links inside it are followed in it
-_PROGRAMS = ("bin/sh", "usr/bin/env", "usr/bin/python3", "usr/local/bin/python3", "opt/conda/bin/python", "bin/busybox")
+_PROGRAMS = (
+    "bin/sh",
+    "usr/bin/env",
+    "usr/bin/python3",
+    "usr/local/bin/python3",
+    "opt/conda/bin/python",
+    "bin/busybox",
+)
 
 
 @dataclass(frozen=True)
@@ -104,7 +125,9 @@ def _resolved(root: str, link: str) -> str:
     target = os.readlink(link)
     base = root if target.startswith("/") else os.path.dirname(link)
     inside = os.path.normpath(os.path.join(base, target.lstrip("/")))
-    return inside if inside.startswith(root + os.sep) else os.path.join(root, os.path.basename(target))
+    return (
+        inside if inside.startswith(root + os.sep) else os.path.join(root, os.path.basename(target))
+    )
 
 
 def examine(path: str, machine: str | None = None) -> Problem | None:
@@ -118,11 +141,26 @@ def examine(path: str, machine: str | None = None) -> Problem | None:
             return None if is_squashfs(path) else _not_an_image(path)
         size = os.path.getsize(path)
     except FileNotFoundError:
-        return Problem("image-missing", "error", f"the image `{path}` is not there", "it was moved or removed: `kernelwright repair` fetches it again, or edit the recipe")
+        return Problem(
+            "image-missing",
+            "error",
+            f"the image `{path}` is not there",
+            "it was moved or removed: `kernelwright repair` fetches it again, or edit the recipe",
+        )
     except OSError as error:
-        return Problem("image-missing", "error", f"the image `{path}` cannot be read: {error.strerror}", "look at the permissions along the whole path")
+        return Problem(
+            "image-missing",
+            "error",
+            f"the image `{path}` cannot be read: {error.strerror}",
+            "look at the permissions along the whole path",
+        )
     if size < header.size:
-        return Problem("image-truncated", "error", f"the image `{path}` is cut short: {size} of {header.size} bytes", "copy or pull it again; a full disk or an ended transfer leaves such files")
+        return Problem(
+            "image-truncated",
+            "error",
+            f"the image `{path}` is cut short: {size} of {header.size} bytes",
+            "copy or pull it again; a full disk or an ended transfer leaves such files",
+        )
     return _other_machine(path, header.architecture, machine)
 
 
@@ -133,10 +171,20 @@ def _examine_sandbox(path: str, machine: str) -> Problem | None:
 
 
 def _not_an_image(path: str) -> Problem:
-    return Problem("image-not-an-image", "error", f"`{path}` is neither a .sif file nor a sandbox folder", "give the image itself; a Dockerfile or definition file must be built first")
+    return Problem(
+        "image-not-an-image",
+        "error",
+        f"`{path}` is neither a .sif file nor a sandbox folder",
+        "give the image itself; a Dockerfile or definition file must be built first",
+    )
 
 
 def _other_machine(path: str, made_for: str | None, machine: str) -> Problem | None:
     if made_for is None or made_for == machine or (machine, made_for) == ("x86_64", "i386"):
         return None
-    return Problem("image-wrong-architecture", "error", f"the image `{path}` is made for {made_for}, this node is {machine}", "pull or build the image for this processor, or start the kernel on a node of that kind")
+    return Problem(
+        "image-wrong-architecture",
+        "error",
+        f"the image `{path}` is made for {made_for}, this node is {machine}",
+        "pull or build the image for this processor, or start the kernel on a node of that kind",
+    )
