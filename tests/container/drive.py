@@ -60,7 +60,8 @@ class Driver:
 
     def run(self, code, typed=None, after=None, hear=lambda text: None):
         """Execute and collect until both the reply and idle have come."""
-        asked = self.client.execute(code, allow_stdin=typed is not None)
+        # stop_on_error would abort what is sent within 0.1 s after an interrupt, in old ipykernels
+        asked = self.client.execute(code, allow_stdin=typed is not None, stop_on_error=False)
         text, error, reply, idle = "", None, None, False
         deadline = time.monotonic() + LIMIT
         while time.monotonic() < deadline:

@@ -107,18 +107,15 @@ def sandbox_architecture(root: str) -> str | None:
 
 
 def _inside(root: str, name: str) -> str:
-    """Follow links as the container would: absolute ones begin at `root`."""
+    """Follow links as the container would: absolute ones begin at `root`; "" for links in a circle."""
     path = os.path.join(root, name)
     for _ in range(16):
-        for parent in reversed(Path(path).parents):
-            if len(str(parent)) > len(root) and parent.is_symlink():
-                path = _resolved(root, str(parent)) + path[len(str(parent)) :]
-                break
-        else:
-            if not os.path.islink(path):
-                return path
-            path = _resolved(root, path)
-    return path
+        steps = [path, *map(str, Path(path).parents)]
+        link = next((s for s in reversed(steps) if len(s) > len(root) and os.path.islink(s)), None)
+        if link is None:
+            return path
+        path = _resolved(root, link) + path[len(link) :]
+    return ""
 
 
 def _resolved(root: str, link: str) -> str:
