@@ -184,7 +184,7 @@ class Card
 
   def log
     lines = @report["log"].is_a?(Array) ? @report["log"].last(LOG_LINES).map { |line| Text.valid(line)[0, 500] } : []
-    lines.empty? ? nil : "<details><summary>Last lines of the log</summary><pre>#{h(lines.join("\n"))}</pre></details>"
+    lines.empty? ? nil : "<details open><summary>Last lines of the log</summary><pre>#{h(lines.join("\n"))}</pre></details>"
   end
 
   def again

@@ -4,7 +4,8 @@ import re
 
 import pytest
 from browser.conftest import PREFIX
-from browser.lab import new_notebook, open_lab, run_cell
+
+from portal.lab import new_notebook, open_lab, run_cell
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 KERNEL = PREFIX + "kw_kernel"
