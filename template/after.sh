@@ -11,7 +11,7 @@ kw_answers() {
         case $number in
         '' | *[!0-9]*) return 1 ;;
         esac
-        port=$number
+        export port=$number
         return 0
     done
     return 1

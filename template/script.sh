@@ -77,8 +77,8 @@ kw_serve_somewhere() {
         status=0
         kw_serve || status=$?
         if [ "$status" -eq 0 ] || [ -n "$kw_told" ] || [ -e "$KERNELWRIGHT_SESSION/answered" ]; then break; fi
-        if ! port_used "$host:$port"; then break; fi
-        new=$(find_port "$host") || new=
+        if ! port_used "${host:-}:${port:-}"; then break; fi
+        new=$(find_port "${host:-}") || new=
         echo "kernelwright: port $port was taken by another process; trying port $new ($try of 5)" >&2
         if [ "$try" -eq 6 ] || ! kw_session port "$new" --dir "$KERNELWRIGHT_SESSION"; then
             echo "kernelwright: no-free-port: no port of this node stayed free" >&2

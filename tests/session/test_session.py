@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,14 +22,12 @@ SAY = "import os; print(os.environ.get('WHICH_KERNEL'), os.getuid())"
 
 
 @pytest.fixture
-def place(tmp_path_factory):
-    """A folder that every user can enter."""
-    folder = tmp_path_factory.mktemp("session")
-    for path in (folder, *folder.parents):
-        if path == Path("/tmp"):
-            break
-        os.chmod(path, 0o755)
-    return folder
+def place():
+    """A folder that every user can enter; pytest's own are private, and made so again by each other run."""
+    folder = Path(tempfile.mkdtemp(prefix="kernelwright-session-", dir="/var/tmp"))
+    os.chmod(folder, 0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

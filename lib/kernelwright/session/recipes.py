@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
+from ..paths import data_folder
 from ..recipe import check_title, from_mapping, load, propose_name
+from ..share import bundle
 from .request import bad, shown
 
 if TYPE_CHECKING:
@@ -117,6 +119,9 @@ def _from_file(request: Request, _site: SiteConfig, home: Path) -> Recipe:
     data = _read(path)
     suffix = path.suffix.lower()
     stem = propose_name(path.stem) or "environment"
+    if bundle.is_bundle(data):
+        found = bundle.load(data, source=str(path))
+        return _renamed(request, bundle.unpack(found, data_folder(home) / "imports"))
     if suffix in {".yml", ".yaml", ".json"} and _is_recipe(data):
         return _renamed(request, load(data.decode("utf-8-sig"), source=str(path)))
     if (
