@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,8 @@ from kernelwright.config.model import SiteConfig, SlurmConfig
 from kernelwright.site import slurm_check
 from kernelwright.site.selftest import Surroundings
 from slurm.cluster import Cluster, missing_parts
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +122,33 @@ def test_the_port_lies_in_the_sites_range():
 def test_slurm_that_is_off_is_skipped(tmp_path):
     around = Surroundings(tmp_path, {}, SiteConfig(slurm=SlurmConfig(submit="none")), tmp_path)
     assert slurm_check.submit_and_dial_back(around).state == "skipped"
+
+
+@pytest.mark.slurm
+@pytest.mark.parametrize(("template", "answers"), [("conda-slurm", ["env=analysis", "ntasks=2", "partition=debug"]), ("python-slurm", ["ntasks=1", "modules=base", "partition=debug"])])
+def test_marwan_templates_start_kernels_in_jobs_of_a_user(shared, alice, cluster, runtime, template, answers):
+    """The example's two templates, on a real Slurm: the kernel answers from within a job."""
+    conf = shared / "etc/conf.d"
+    shutil.copytree(ROOT / "docs/admins/examples/marwan/conf.d", conf)
+    for path in conf.iterdir():
+        text = path.read_text().replace("defq", "debug").replace("/scratch/{user}", "{home}/scratch").replace("/shared/apps/kernelwright", f"{shared}/runtime")
+        path.write_text(text.replace("/shared", str(shared)))
+    venv = (runtime / "venv").resolve()
+    (shared / "envs").mkdir()
+    (shared / "envs/python").symlink_to(venv)
+    (shared / "modulefiles").mkdir()
+    (shared / "modulefiles/base.lua").write_text('setenv("FROM_MODULE", "yes")\n')
+    assert alice.run(["mkdir", "-p", ".conda/envs"]).ok
+    assert alice.run(["ln", "-s", venv, ".conda/envs/analysis"]).ok
+    env = {"KERNELWRIGHT_SITE_CONFIG": str(conf), **{name: cluster.environ[name] for name in ("SLURM_CONF", "PATH")}}
+    program = shared / "runtime/bin/kernelwright"
+    made = alice.run([program, "create", "template", "My analysis", template, *answers, "--test-timeout", "200"], env=env, timeout=400)
+    assert made.ok, made.stderr
+    tested = alice.run([program, "test", "my-analysis", "--json", "--timeout", "200"], env=env, timeout=400)
+    assert tested.ok, tested.stdout + tested.stderr
+    assert json.loads(tested.stdout)["output"].endswith("42\n")
+    running = cluster.run("squeue", "-h", "-t", "running,completing,completed", "-u", alice.name, "-o", "%P %C %j").splitlines()
+    wanted = f"debug {2 if template == 'conda-slurm' else 1} kw-"
+    assert [job for job in running if job.startswith(wanted)], running
+    cluster.run("scancel", "-u", alice.name)  # it ends by itself within the lease; the next test need not wait
+    cluster.wait_no_jobs(120)
