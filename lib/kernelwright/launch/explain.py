@@ -68,16 +68,25 @@ def find_out(
     owned = os.access(generation, os.W_OK)
     if not owned:
         problem = for_others_kernel(problem, start, site)
-    return {
-        "version": 1,
-        "kernel": start.name,
-        "display_name": recipe.get("display_name") or start.name,
-        "language": start.language,
-        "problem": problem.as_json(),
+    answer = document(generation, record, problem)
+    return answer | {
         "log": log,
         "fix": fix_for(problem, start) if owned else None,
-        "runtime": record.get("runtime", ""),
         "ended": start.ended,
+    }
+
+
+def document(generation: Path, record: Mapping[str, str], problem: Problem) -> dict[str, Any]:
+    """What the diagnostic kernel and the next start read, without log and repair."""
+    recipe = _recipe(generation)
+    name = str(recipe.get("name") or "NAME")
+    return {
+        "version": 1,
+        "kernel": name,
+        "display_name": recipe.get("display_name") or name,
+        "language": str(recipe.get("language") or "python"),
+        "problem": problem.as_json(),
+        "runtime": record.get("runtime", ""),
     }
 
 

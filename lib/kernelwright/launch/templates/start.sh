@@ -116,6 +116,32 @@ kw_look_back() { # an earlier start that ended badly is explained at this one
   for file in "$kw_state"/*.died; do
     [[ ! -e $file ]] || export KERNELWRIGHT_DIED=$kw_state
   done
+  for file in "$kw_state"/*.start; do
+    if [[ $file != "$kw_state/$kw_key.start" ]] && kw_is_left_over "$file"; then
+      export KERNELWRIGHT_DIED=$kw_state # the answer comes while the kernel starts
+      "$kw_runtime/venv/bin/python" -I -m kernelwright.launch.leftovers "$kw_generation" "$kw_state" \
+        "$kw_key" "${SLURM_JOB_ID-}" 3>&- 4>&- &
+      return
+    fi
+  done
+}
+
+kw_is_left_over() { # RECORD of another start: of a job that is not this one, or of a process that is gone
+  local name value pid='' host='' job='' alive=''
+  [[ -e $1 && -x $kw_runtime/venv/bin/python ]] || return
+  while IFS='=' read -r name value; do
+    case $name in
+      pid) pid=$value ;;
+      host) host=$value ;;
+      job) job=$value ;;
+      alive_for) alive=$value ;;
+    esac
+  done <"$1"
+  if [[ -n $job && $job != "${SLURM_JOB_ID-}" ]]; then
+    [[ $alive != "${SLURM_JOB_ID-none}" ]]
+  else
+    [[ $host == "$HOSTNAME" && ! -e /proc/$pid ]]
+  fi
 }
 
 kw_isolate() { # user_site=LEAVE pythonpath=LEAVE ld_library_path=LEAVE, LEAVE being 1 or empty
