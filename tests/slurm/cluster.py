@@ -271,6 +271,10 @@ class Cluster:
             with contextlib.suppress(ClusterError):
                 self.run("scancel", *self.run("squeue", "-h", "-o", "%i").split())
                 self.wait(lambda: not self.run("squeue", "-h", "-o", "%i"), 30, "the queue to be empty")
+                self.wait(lambda: not self.users(), 60, "brokers and reapers to end")
+        for pid in self.users():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         for name in [n for n in self.daemons if n != "munged"] + ["munged"]:
             child = self.daemons.pop(name, None)
             if child is not None and child.poll() is None:
@@ -281,6 +285,18 @@ class Cluster:
                 subprocess.run(["ip", "netns", "del", f"kw{self.tag}-{node}"], env=self.environ, stderr=subprocess.DEVNULL)
             subprocess.run(["ip", "link", "del", f"kwb{self.tag}"], env=self.environ, stderr=subprocess.DEVNULL)
         shutil.rmtree(self.dir, ignore_errors=True)
+
+    def users(self) -> list[int]:
+        """The processes of kernels that belong to this cluster and no other."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                ours = self.environ["SLURM_CONF"].encode() in (folder / "environ").read_bytes()
+                if ours and b"kernelwright.slurm" in (folder / "cmdline").read_bytes():
+                    found.append(int(folder.name))
+            except OSError:
+                continue
+        return found
 
     def _alive(self, name: str) -> bool:
         return name in self.daemons and self.daemons[name].poll() is None

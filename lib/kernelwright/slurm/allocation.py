@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..errors import UserError
 from . import addresses, endings, reaper, submission
 from .clients import Unreachable
+from .jobs import BEAT
 from .notices import Waiting
 from .queueview import QueueView
 from .scheduler import connect
@@ -51,6 +54,7 @@ class Allocation:
         self.is_over = False
         self.ends: float | None = None
         self.retry_at = float("inf")
+        self.next_sign = 0.0
         mine = self.record
         self.waiting = Waiting(
             job=mine.job, state=mine.phase.upper(), submitted=mine.submitted, node=mine.node
@@ -160,8 +164,13 @@ class Allocation:
         """Called by the loop every second, and after each event."""
         if self.is_over:
             return
-        if time.monotonic() >= self.retry_at:
+        now = time.monotonic()
+        if now >= self.retry_at:
             self._submit(again=True)
+        if now >= self.next_sign:
+            self.next_sign = now + BEAT
+            with contextlib.suppress(OSError):
+                os.utime(self.folder.owner(self.record.nonce))
         self.watcher.tick()
 
     # --- what Slurm says (Watcher's listener) ---------------------------------------------------

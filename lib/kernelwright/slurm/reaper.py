@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .scheduler import Scheduler
 
 GRACE = 10.0  # seconds in which a restarted broker may take the job over
-SETTLE = 1.0  # seconds in which the queue must stay empty
+SETTLE = 0.0  # seconds in which the queue must stay empty, where the job was known
 SETTLE_LATE = 8.0  # the same where a submission may have been under way
 LONGEST = 3600.0  # after an outage longer than this the agent's lease has done the work
 CANCEL, CANCEL_LATE, KEEP, HAND_OVER = b"c", b"l", b"k", b"h"
@@ -97,10 +97,10 @@ def cancel_until_gone(scheduler: Scheduler, job_name: str, *, settle: float) -> 
             if scheduler.named(job_name):
                 clean_since = None
                 scheduler.cancel(name=job_name)
-            elif clean_since is None:
-                clean_since = time.monotonic()
-            elif time.monotonic() - clean_since >= settle:
-                return True
+            else:
+                clean_since = clean_since or time.monotonic()
+                if time.monotonic() - clean_since >= settle:
+                    return True
         except (Unreachable, UserError):
             clean_since = None
             pause = min(30.0, pause * 2)

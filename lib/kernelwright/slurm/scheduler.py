@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _ROW = "%i|%T|%N|%S|%e|%M|%P|%j|%r|%k"
 _UNKNOWN = re.compile(r"Invalid job id", re.IGNORECASE)
+QUICK = 10.0  # seconds for the question that is asked again and again
 _NO_NODE_NOW = "Requested node configuration is not available"
 
 
@@ -119,7 +120,9 @@ class Slurm:
 
     def jobs(self, ids: Sequence[str]) -> Mapping[str, Job]:
         """See Scheduler."""
-        found = self.clients.call("squeue", "-h", "-t", "all", "-j", ",".join(ids), "-o", _ROW)
+        found = self.clients.call(
+            "squeue", "-h", "-t", "all", "-j", ",".join(ids), "-o", _ROW, timeout=QUICK
+        )
         return {job.id: job for job in self._rows(found)}
 
     def named(self, name: str) -> list[str]:

@@ -1,0 +1,67 @@
+"""`kernelwright jobs`: what is listed, cancelled and swept."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from slurm.test_kills import processes
+
+pytestmark = [pytest.mark.slurm, pytest.mark.root]
+
+
+def jobs(bench, *words):
+    done = subprocess.run([bench.runtime / "bin/kernelwright", "jobs", *words], env=bench.environ, capture_output=True, text=True, timeout=120)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_list_and_cancel(bench):
+    bench.kernel(slurm={"partition": "closed"})
+    assert json.loads(jobs(bench, "list", "--json")[1]) == {"version": 1, "jobs": []}
+    notebook = bench.start({"KERNELWRIGHT_SESSION": "ood-12"})
+    cell = notebook.send("1")
+    notebook.wait_line(cell, "PENDING")
+    (job, _), = bench.cluster.jobs()
+    row, = json.loads(jobs(bench, "list", "--json")[1])["jobs"]
+    assert row["job"] == job
+    assert (row["kernel"], row["state"], row["session"], row["notebook"], row["partition"]) == ("demo", "PENDING", "ood-12", True, "closed")
+    assert "demo" in jobs(bench)[1]
+    assert jobs(bench, "cancel")[0] == 2
+    status, _, said = jobs(bench, "cancel", "nosuch")
+    assert (status, "no-such-job" in said) == (1, True)
+    assert json.loads(jobs(bench, "cancel", "--session", "another", "--json")[1])["cancelled"] == []
+    assert [j["job"] for j in json.loads(jobs(bench, "cancel", "--session", "ood-12", "--json")[1])["cancelled"]] == [job]
+    assert "it was cancelled" in notebook.reply(cell)["evalue"]
+
+
+def test_clean_cancels_what_no_notebook_looks_after(bench):
+    bench.kernel(slurm={"partition": "closed"})
+    kept, lost = bench.start(), bench.start()
+    for notebook in (kept, lost):
+        notebook.wait_line(notebook.send("1"), "PENDING")
+    before = dict(bench.cluster.jobs())
+    for pid, parent in processes(f"slurm.broker {bench.generation}"):
+        if pid == lost.pid or parent == lost.pid:  # the reaper too: what the end of an OOD session does
+            os.kill(pid, signal.SIGKILL)
+    assert len(bench.cluster.jobs()) == 2
+    cleaned, = json.loads(jobs(bench, "clean", "--json")[1])["cleaned"]
+    deadline = time.monotonic() + 60
+    while len(left := dict(bench.cluster.jobs())) > 1:
+        assert time.monotonic() < deadline
+    assert set(before) - set(left) == {cleaned["job"]}
+    assert kept.manager.is_alive()
+
+
+def test_a_pending_job_without_its_notebook_ends_when_it_starts(bench):
+    """The whole session killed at once: nobody is left to cancel, so the agent ends by itself."""
+    bench.site(lease=5)
+    bench.kernel(slurm={"partition": "closed"})
+    notebook = bench.start()
+    notebook.wait_line(notebook.send("1"), "PENDING")
+    for pid, _ in processes(f"slurm.broker {bench.generation}"):
+        os.kill(pid, signal.SIGKILL)
+    bench.cluster.open_partition()
+    assert bench.cluster.wait_no_jobs(90) < 60

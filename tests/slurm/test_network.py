@@ -1,0 +1,80 @@
+"""Nodes with addresses of their own: dialling back, being unable to, and a break on the way."""
+
+import subprocess
+import time
+
+import pytest
+
+from slurm.notebook import is_idle
+
+pytestmark = [pytest.mark.slurm, pytest.mark.root]
+
+
+def drop(cluster, node, action="add"):
+    """Cut (or mend) the way from the node to the notebook's host, silently, as a firewall does."""
+    space = f"kw{cluster.tag}-{node}"
+    state = "down" if action == "add" else "up"
+    subprocess.run(["ip", "link", "set", f"kwv{cluster.tag}{11 + cluster.nodes.index(node)}", state], check=True)
+    assert space
+
+
+def test_dial_back_over_the_sites_network(isolated_bench):
+    bench = isolated_bench
+    bench.site(network=f"{bench.cluster.net}.0/24", ports="42000-42999")
+    bench.kernel(slurm={"ntasks": 2, "nodes": 2})
+    notebook = bench.start()
+    assert notebook.text_of("import socket; print(socket.gethostname())") == "n1\n"
+    agent = notebook.text_of("import os; print(open('/proc/net/tcp').read())")
+    remote = {line.split()[2] for line in agent.splitlines()[1:] if line.strip()}
+    assert any(42000 <= int(r.split(":")[1], 16) <= 42999 for r in remote)
+    notebook.shutdown()
+    bench.cluster.wait_no_jobs()
+
+
+def test_a_node_that_cannot_dial_back_says_so(isolated_bench):
+    bench = isolated_bench
+    bench.site(network="127.0.0.0/8")  # a wrong setting: the node's own loopback
+    bench.kernel()
+    notebook = bench.start()
+    begun = time.monotonic()
+    error = notebook.run("1")
+    text = "\n".join(error["traceback"])
+    assert "the node cannot reach the notebook" in error["evalue"]
+    assert f"the node's addresses: {bench.cluster.net}.11" in text
+    assert "the notebook's addresses: 127.0.0.1" in text
+    assert time.monotonic() - begun < 60  # 30 s on an idle machine
+    bench.cluster.wait_no_jobs()
+
+
+def test_no_address_in_the_sites_network(isolated_bench):
+    bench = isolated_bench
+    bench.site(network="203.0.113.0/24")
+    bench.kernel()
+    assert "no address in `203.0.113.0/24`" in bench.start().run("1")["evalue"]
+
+
+def network_break(bench, seconds):
+    bench.site(network=f"{bench.cluster.net}.0/24", lease=seconds + 60)
+    bench.kernel()
+    notebook = bench.start()
+    notebook.ready()
+    cell = notebook.send("import time\nfor i in range(30):\n    print(i, flush=True); time.sleep(0.1)")
+    notebook.wait(lambda m: m["msg_type"] == "stream" and m["parent_header"].get("msg_id") == cell)
+    drop(bench.cluster, "n1")
+    time.sleep(seconds)
+    drop(bench.cluster, "n1", "del")
+    notebook.wait(lambda m: is_idle(m, cell), 240)
+    text = "".join(m["content"]["text"] for m in notebook.of(cell, "stream"))
+    assert text.split() == [str(i) for i in range(30)]
+    assert notebook.text_of("print('still here')") == "still here\n"
+    notebook.shutdown()
+    bench.cluster.wait_no_jobs()
+
+
+def test_a_short_network_break_loses_nothing(isolated_bench):
+    network_break(isolated_bench, 5)
+
+
+@pytest.mark.soak
+def test_a_long_network_break_loses_nothing(isolated_bench):
+    network_break(isolated_bench, 40)
