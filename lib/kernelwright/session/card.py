@@ -116,6 +116,7 @@ class CardProgress:
     kernel: str | None = None
     ends_at: float | None = None
     say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True)
+    phases: set[str] = field(default_factory=set)
     _state: dict[str, Any] = field(default_factory=dict)
     _written: float = 0.0
     _timer: threading.Timer | None = None
@@ -126,6 +127,7 @@ class CardProgress:
         with self._guard:
             step = self._step(name)
             begun = self._state.get("started_at") or time.time()
+            self.phases.add(name)
             self._state = {
                 "version": 1, "step": step, "steps": 4, "phase": name if name in STEPS else "solve", "text": text[:300],
                 "done": None, "total": None, "unit": "", "started_at": begun,
@@ -147,8 +149,11 @@ class CardProgress:
             self._due()
 
     def note(self, text: str) -> None:
-        """A line for output.log."""
-        self.say(text)
+        """A line for output.log; before the first step, such as in the queue for a lock, for the card too."""
+        if self._state:
+            self.say(text)
+        else:
+            self.phase("wait", text)
 
     def close(self) -> None:
         """Take progress.json away: the card goes on with report.json."""

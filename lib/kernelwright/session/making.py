@@ -83,16 +83,15 @@ def _make(session: Session, recipe: Recipe, report: Report) -> MadeKernel:
     )
     known = _known(builder, recipe)
     if known is not None:
-        progress.note(f"`{known.name}` was made before from the same answers: it is used as it is")
+        progress.say(f"`{known.name}` was made before from the same answers: it is used as it is")
         return MadeKernel(known.name, known.folder, built=False)
     _check_time(recipe, ends, progress)
-    begun = time.time()
     try:
         generation = builder.create(recipe, reuse=True, replace=_is_same(builder, recipe))
     finally:
         progress.close()
     owned = builder.store.find(generation.recipe.name)
-    return MadeKernel(owned.name, owned.folder, built=generation.created >= begun - 1)
+    return MadeKernel(owned.name, owned.folder, built="publish" in progress.phases)
 
 
 def _known(builder: Builder, recipe: Recipe) -> Owned | None:
