@@ -105,6 +105,8 @@ def planned(builder: Builder, owned: Owned, recipe: Recipe) -> list[dict[str, An
             f"the {recipe.kind} kernel `{owned.name}` has no packages that could change",
         )
     before = _locked(generation) if recipe.kind == "venv" else packages(generation)
+    if recipe.kind == "container":  # what is in a newer image is known only once it is here
+        before = {key: value for key, value in packages(generation).items() if key == "image"}
     return compare(before or {}, solve(recipe, builder.place_for(owned, generation)))
 
 

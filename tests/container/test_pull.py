@@ -106,8 +106,13 @@ def test_a_moved_tag_is_another_image(person, registry_with_shell, imagery):
     address = f"docker://{registry_with_shell.host}/lab/moving:1"
     assert pull(person, "a", address).ok
     before = made(person, "a")["digest"]
+    plan = ["update", "a", "--dry-run", "--json"]
+    assert json.loads(person.kernelwright(*plan).stdout)["changes"] == []
     registry_with_shell.put(imagery.oci_layout("bare"), "lab/moving:1")
+    (change,) = json.loads(person.kernelwright(*plan).stdout)["changes"]
+    assert (change["name"], change["old"]) == ("image", before)
     assert pull(person, "b", address).ok
+    assert made(person, "b")["digest"] == change["new"]
     assert made(person, "a")["digest"] == before
     assert made(person, "b")["digest"] != before
 

@@ -7,11 +7,12 @@ starts in it; `check` looks at the files from outside.
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
-from ...errors import Problem
+from ...errors import Problem, UserError
 from ...model import Command, ContainerSpec, Made
-from . import binds, inject, on_node, probe, rules, runtimes, sif, variables
+from . import binds, images, inject, on_node, probe, registry, rules, runtimes, sif, variables
 from .languages import Start, start_of
 from .pull import Puller
 from .reference import parse
@@ -115,6 +116,22 @@ def check(recipe: Recipe, made: Made) -> list[Problem]:
     return found
 
 
+def solve_only(recipe: Recipe, place: Place) -> dict[str, str]:
+    """The image that an update would bring, without bringing it; `update --dry-run` compares it."""
+    reference = parse(_spec(recipe).image, place.home)
+    if reference.form == "file":
+        found = images.file_image(reference)
+        return {"image": found.digest or found.id or ""}
+    digest = registry.newest(reference)
+    if digest is None:
+        raise UserError(
+            "cannot-plan",
+            f"nobody but the runtime can ask for `{reference.text}` here",
+            hint=f"`kernelwright update {recipe.name}` pulls it; the old image stays for `rollback`",
+        )
+    return {"image": digest}
+
+
 def here(recipe: Recipe, made: Made, environ: Mapping[str, str], site: SiteConfig) -> list[str]:
     """What the kernel would find on this node; `show` prints it."""
     return on_node.lines(_spec(recipe), made, environ, site)
@@ -135,7 +152,9 @@ def _facts(
         "file": image.file,
         "id": image.id,
         "size": image.size,
-        "pulled": image.pulled,
+        "pulled": time.strftime("%Y-%m-%d %H:%M", time.localtime(image.pulled))
+        if image.pulled
+        else None,
         "origin": image.origin,
         "versions": versions(image, findings),
         "runtime": runtime.facts(),

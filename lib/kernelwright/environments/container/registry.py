@@ -73,6 +73,16 @@ def look_up(reference: Reference, architecture: str) -> Listing:
     return Listing(digest, size, tuple(sorted(platforms)))
 
 
+def newest(reference: Reference) -> str | None:
+    """The digest that a tag has now; None where the registry does not say so to everybody."""
+    if reference.scheme != "docker":
+        return None
+    try:
+        return look_up(reference, "").digest
+    except (UnknownTagError, RefusedError, UnreachableError):
+        return None
+
+
 def _size(manifest: dict[str, Any]) -> int | None:
     layers = manifest.get("layers")
     if not isinstance(layers, list):
