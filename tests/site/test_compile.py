@@ -153,3 +153,41 @@ def test_three_hundred_central_kernels(folder):
     (folder.conf / "10.yaml").write_text(f"runtime: {folder.runtime}\nkernels:\n{rows}\n")
     assert folder.run("compile", "--json").status == 0
     assert len(folder.catalog["kernels"]) == 300
+
+
+def test_check_says_when_a_catalog_is_older_than_the_files(folder):
+    folder.write("site: {name: a}\nruntime: RUNTIME\n")
+    assert folder.run("compile").status == 0
+    assert folder.run("check", "--json").json["findings"] == []
+    folder.write("site: {name: b}\nruntime: RUNTIME\n")
+    found = folder.run("check", "--json")
+    assert [(f["code"], f["severity"]) for f in found.json["findings"]] == [("site-not-compiled", "note")] * 2
+    assert found.status == 0
+    (folder.conf.parent / "catalog.json").write_text("{")
+    assert folder.run("check").status == 1
+
+
+def test_the_default_is_what_really_starts(folder):
+    kernel = folder.kernel("new")
+    folder.write(f"""
+        runtime: RUNTIME
+        kernels:
+          - {{name: old, path: /gone, deprecated: 2020-01-01, successor: new, default: true}}
+          - {{name: new, path: {kernel}}}
+        """)
+    assert folder.run("compile").status == 0
+    assert folder.catalog["form"]["default"] == "site:new"
+    assert [(k["alias"], k["state"]) for k in folder.catalog["kernels"]] == [(True, "ok"), (False, "ok")]
+
+
+def test_a_runtime_that_is_not_named_is_the_one_that_compiles(folder):
+    folder.write("site: {name: a}\n")
+    assert folder.run("compile").status == 0
+    assert folder.catalog["runtime"] == str(folder.runtime)
+
+
+def test_a_hostile_display_name_is_a_label_without_control_characters(folder):
+    kernel = folder.kernel("evil", display_name="<b>\x1b[31mA\u202eB\n</b>")
+    folder.write(f"runtime: RUNTIME\nkernels: [{{name: evil, path: {kernel}}}]\n")
+    assert folder.run("compile").status == 0
+    assert folder.catalog["kernels"][0]["label"] == "<b>[31mAB</b>"

@@ -41,17 +41,27 @@ def compile_site(loaded: Loaded, *, environ: Mapping[str, str] = os.environ) -> 
         raise broken(loaded)
     made = document(loaded.site, environ=environ)
     data = (json.dumps(made, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
-    runtime = Path(loaded.site.runtime or paths.runtime_folder(environ))
-    targets = list(dict.fromkeys([runtime / "etc/catalog.json", catalog_beside(loaded.where)]))
+    runtime = _runtime(loaded, environ)
     if not runtime.is_dir():
         raise UserError(
             "site-no-runtime",
             f"there is no runtime in `{runtime}`: nobody could read the catalog there",
             hint=f"install it with `make install PREFIX={runtime}`, or correct `runtime:`",
         )
-    for target in targets:
+    written = targets(loaded, environ)
+    for target in written:
         _write(target, data)
-    return Compiled(made, tuple(str(target) for target in targets))
+    return Compiled(made, tuple(map(str, written)))
+
+
+def targets(loaded: Loaded, environ: Mapping[str, str]) -> list[Path]:
+    """Where the copies go: first the one that needs the runtime, then the form's."""
+    runtime = _runtime(loaded, environ) / "etc/catalog.json"
+    return list(dict.fromkeys([runtime, catalog_beside(loaded.where)]))
+
+
+def _runtime(loaded: Loaded, environ: Mapping[str, str]) -> Path:
+    return Path(loaded.site.runtime or paths.runtime_folder(environ))
 
 
 def _write(target: Path, data: bytes) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from .. import paths
 from ..config.decode import encode
 from ..config.effective import VERSION
 from ..errors import UserError
 from ..recipe import from_mapping, recipe_hash
 from ..store import kernelspec
-from .central import entry_folder
+from .central import central, entry_folder
 from .templates import describe
 
 if TYPE_CHECKING:
@@ -39,9 +41,10 @@ KERNEL_DEFAULTS: dict[str, Any] = {
 def document(site: SiteConfig, *, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """The catalog of these settings as this machine sees it. Runs the commands of templates, nothing else."""
     kernels = [kernel(entry, site, environ) for entry in site.kernels]
+    default = next((one for one in central(site, environ=environ) if one.default), None)
     made: dict[str, Any] = {
         "version": VERSION,
-        "runtime": site.runtime,
+        "runtime": site.runtime or _own_runtime(environ),
         "command": site.command,
         "site": {
             "name": site.site.name,
@@ -52,11 +55,17 @@ def document(site: SiteConfig, *, environ: Mapping[str, str] = os.environ) -> di
         "templates": _distinct(
             [describe(entry, site, environ=environ) for entry in site.templates]
         ),
-        "form": form(site, kernels),
+        "form": form(site, f"site:{default.target}" if default else None),
         "config": encode(site),
     }
     made["sha"] = sha(made)
     return made
+
+
+def _own_runtime(environ: Mapping[str, str]) -> str | None:
+    """The runtime that compiles, when it is an installed one: for admins who did not name it."""
+    folder = paths.runtime_folder(environ)
+    return str(folder) if (folder / "bin/kernelwright").exists() else None
 
 
 def sha(made: Mapping[str, Any]) -> str:
@@ -74,7 +83,8 @@ def kernel(
     found = {**KERNEL_DEFAULTS, **{key: value for key, value in entry.items() if value is not None}}
     folder = entry_folder(entry, site, environ)
     spec = kernelspec.read(folder) if folder else None
-    state, problem, hint = _state(found, spec, str(folder))
+    alias = bool(found["successor"]) and (folder is None or _is_over(found["deprecated"]))
+    state, problem, hint = ("ok", None, None) if alias else _state(found, spec, str(folder))
     recipe = found["recipe"] if isinstance(found["recipe"], dict) else {}
     return found | {
         "value": f"site:{entry['name']}",
@@ -87,7 +97,7 @@ def kernel(
         or _text(spec, "language")
         or "python",
         "group": "Central",
-        "alias": folder is None and bool(found["successor"]),
+        "alias": alias,
         "folder": str(folder) if folder else None,
         "state": state,
         "problem": problem,
@@ -95,9 +105,15 @@ def kernel(
     }
 
 
+def _is_over(day: str | None) -> bool:
+    return day is not None and day <= date.today().isoformat()  # noqa: DTZ011 - the cluster's own day
+
+
 def _text(spec: Mapping[str, Any] | None, key: str) -> str | None:
     value = (spec or {}).get(key)
-    return value.strip()[:120] or None if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    return "".join(c for c in value if c.isprintable()).strip()[:120] or None
 
 
 def _state(
@@ -169,11 +185,11 @@ def _distinct(templates: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return templates
 
 
-def form(site: SiteConfig, kernels: list[dict[str, Any]]) -> dict[str, Any]:
+def form(site: SiteConfig, default: str | None) -> dict[str, Any]:
     """What the form needs, worked out once so that no page has to."""
     said = site.form
     return {
-        "default": next((k["value"] for k in kernels if k["default"] and not k["alias"]), None),
+        "default": default,
         "kinds": list(site.policy.kinds),
         "packages": said.packages
         if said.packages in site.policy.kinds

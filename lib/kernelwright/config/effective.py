@@ -23,10 +23,12 @@ def load_effective(environ: Mapping[str, str]) -> SiteConfig:
     The catalog that KERNELWRIGHT_CATALOG names, else the files of KERNELWRIGHT_SITE_CONFIG, else the
     runtime's catalog, else the defaults.
     """
-    from .decode import decode
-
     catalog = read_catalog(catalog_path(environ))
     if catalog is not None:
+        from .decode import (
+            decode,
+        )  # only here: most calls of a person's own runtime find no catalog
+
         return decode(
             {
                 **catalog["config"],

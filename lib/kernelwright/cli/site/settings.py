@@ -12,7 +12,6 @@ from ..render import table
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
 
     from ...config.load import Loaded
     from ...config.reader import Finding
@@ -106,8 +105,10 @@ def _write_new(path: Path, text: str) -> None:
 def _check(args: argparse.Namespace, context: Context) -> int:
     if not 0 < args.test_timeout <= 3600:
         raise UsageError("usage", "--test-timeout must lie between 0 and 3600 seconds")
+    from ...catalog.review import review
+
     found = loaded(args, context)
-    findings = [*found.findings, *_hidden_templates(found, context)]
+    findings = [*found.findings, *review(found, environ=context.environ)]
     started: list[Started] = []
     if not args.json:
         _say_findings(findings, context)
@@ -140,28 +141,6 @@ def _check(args: argparse.Namespace, context: Context) -> int:
             )
         )
     return 1 if bad else 0
-
-
-def _hidden_templates(found: Loaded, context: Context) -> Iterator[Finding]:
-    """Templates that would be hidden, and why: their checks and commands are run for that."""
-    from ...catalog.templates import describe
-    from ...config.reader import Finding
-
-    wrong = {".".join(finding.key.split(".")[:2]) for finding in found.errors}
-    for entry in found.site.templates:
-        if f"templates.{entry['name']}" in wrong:
-            continue  # said already
-        described = describe(entry, found.site, environ=context.environ)
-        if described["reason"]:
-            spot = found.spot(("templates", entry["name"]))
-            expected = described["code"] == "template-check"  # a check is there to fail somewhere
-            yield Finding(
-                "note" if expected else "warning",
-                "site-template-hidden",
-                f"the template `{entry['name']}` is hidden: {described['reason']}",
-                spot,
-                f"templates.{entry['name']}",
-            )
 
 
 def _say_findings(findings: list[Finding], context: Context) -> None:
