@@ -40,7 +40,8 @@ _BARE = frozenset(
 CODES = frozenset(
     {
         "interpreter-not-found",
-        "interpreter-not-executable",
+        "script-not-executable",
+        "program-unreachable",
         "program-not-on-path",
         "not-on-this-node",
     }
@@ -117,7 +118,7 @@ class Programs:
         if stat.S_ISDIR(facts.st_mode) or facts.st_mode & 0o111:
             return None
         text = f"`{program}` may not be run: it has no execute permission"
-        return Problem("interpreter-not-executable", "error", text, f"`chmod +x {program}`")
+        return Problem("script-not-executable", "error", text, f"`chmod u+x {program}`")
 
     def _on_path(self, program: str) -> bool:
         if program not in self._bare:
@@ -130,7 +131,7 @@ class Programs:
         if error.errno in {errno.EACCES, errno.EPERM}:
             text = f"`{program}` cannot be reached: a folder above it may not be entered"
             return Problem(
-                "interpreter-not-executable", "error", text, f"`namei -l {program}` shows which"
+                "program-unreachable", "error", text, f"`namei -l {program}` shows which"
             )
         if not self.in_job and not _top_exists(program):
             text = f"`{program}` lies on a file system that this node does not have"

@@ -70,9 +70,9 @@ def adopt(
     source = locate(target, around)
     store = Store(around.home, around.site, around.environ)
     spec, done = mend.mend(source.spec, source.name)
-    kernel_id = os.urandom(8).hex()
+    kernel_id = "ID" if dry_run else os.urandom(8).hex()
     home = store.data / "kernels" / kernel_id
-    recipe = recipe_for(source.name, spec, home / "resources", wish)
+    recipe = recipe_for(source.name, spec, source.folder, home / "resources", wish)
     told = [*(f"mend {fault}" for fault in source.faults), *done]
     step = Step("adopt", _text(source, recipe, told), lambda: None, _diff(source, spec, home))
     facts = {"recipe": dump(recipe)}

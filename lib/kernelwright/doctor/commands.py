@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ..discovery import shapes
+from ..discovery.programs import CODES as PROGRAM_CODES
 from ..discovery.programs import is_servers_python
 from ..errors import Problem
 
@@ -15,25 +16,14 @@ if TYPE_CHECKING:
 
     from .subject import Subject
 
-_KNOWN = frozenset(
-    {
-        "interpreter-not-found",
-        "interpreter-not-executable",
-        "program-not-on-path",
-        "not-on-this-node",
-    }
-)
-
 
 def check_start(subject: Subject) -> Iterator[Problem]:
     """Whether the system will execute the program at all."""
     start, known = subject.start, {p.code for p in subject.kernel.problems}
-    if (
-        start.fate == "runs"
-        or known & _KNOWN
-        or start.fate in {"TypeError", "IndexError", "ValueError"}
-    ):
+    if start.fate in {"runs", "TypeError", "IndexError", "ValueError"} or known & PROGRAM_CODES:
         return
+    if subject.kernel.owned:
+        return  # owned.check_owned has looked at launch.sh
     program = start.program or (start.argv[0] if start.argv else "")
     reason = f"Jupyter's start ends with {start.fate}: {start.reason}"
     if start.reason and "CRLF" in start.reason:

@@ -72,7 +72,10 @@ def _finds_ipykernel(subject: Subject, prefix: Path) -> bool:
     config = layout.pyvenv(prefix)
     if config and config.get("include-system-site-packages", "").lower() == "true":
         base = Path(config.get("home", "/usr/bin")).parent
-        if layout.has_ipykernel(base):
+        home = (
+            subject.around.home / f".local/lib/python{layout.python_version(prefix)}/site-packages"
+        )
+        if layout.has_ipykernel(base) or (home / "ipykernel").is_dir():
             return True
     if not config and (user := user_site(subject)) and (user / "ipykernel").is_dir():
         return True
@@ -125,9 +128,8 @@ def user_site(subject: Subject) -> Path | None:
     env = {**subject.around.environ, **subject.start.env}
     if env.get("PYTHONNOUSERSITE") or subject.kernel.owned or subject.prefix is None:
         return None
-    config = layout.pyvenv(subject.prefix)
-    if config and config.get("include-system-site-packages", "false").lower() != "true":
-        return None
+    if layout.pyvenv(subject.prefix):
+        return None  # a virtual environment has no user site, or (with the system's packages) has it last
     version = layout.python_version(subject.prefix)
     base = env.get("PYTHONUSERBASE") or str(subject.around.home / ".local")
     folder = Path(base) / f"lib/python{version}/site-packages"

@@ -46,13 +46,13 @@ def plan(one: Subject, found: Diagnosis, progress: Progress, prefix: str | None)
     if folder is None or recipe is None or made is None:
         return []
     errors = {p.code for p in found.problems if p.severity == "error"}
+    if errors & FILES:
+        return [_launch_files(one, folder, recipe, made)]
     if prefix is not None or (isinstance(recipe.environment, PrefixSpec) and errors & GONE):
         return _repoint(one, recipe, progress, prefix)
     if errors & GONE and recipe.kind in {"venv", "conda", "container"}:
         what = f"make the environment of `{recipe.name}` again{' from its lock' if _lock(folder, made) else ''}: {made.prefix or recipe.kind}"
         return [Step("environment", what, lambda: rebuild(one, recipe, made, progress))]
-    if errors & FILES:
-        return [_launch_files(one, folder, recipe, made)]
     return []
 
 

@@ -63,7 +63,7 @@ def without_comments(text: str) -> str:
 
 def line_of(text: str, pattern: str | re.Pattern[str]) -> str | None:
     """`line N: ...` of the first match: the evidence of a finding in a script."""
-    found = re.search(pattern, text, re.MULTILINE)
+    found = re.compile(pattern, 0 if isinstance(pattern, re.Pattern) else re.MULTILINE).search(text)
     if found is None:
         return None
     number = text.count("\n", 0, found.start()) + 1

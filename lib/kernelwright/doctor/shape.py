@@ -45,16 +45,17 @@ class Wish:
 def recipe_for(
     name: str,
     spec: Mapping[str, Any],
+    source: Path,
     resources: Path,
     wish: Wish = Wish(),
 ) -> Recipe:
-    """The recipe of an adopted kernel; `resources` is where `{resource_dir}` lies from now on.
+    """The recipe of an adopted kernel; `{resource_dir}` is `source` now and `resources` from then on.
 
     Raises UserError where a decision is needed or the kernel cannot be one of ours.
     """
     _refuse(name, spec)
     argv = _argv(name, spec, resources, wish)
-    environment, command, isolation = _environment(argv, spec, resources, wish)
+    environment, command, isolation = _environment(argv, source, resources, wish)
     mode = str(spec.get("interrupt_mode", "")).lower()
     env = _container_env(spec) if isinstance(environment, ContainerSpec) else {}
     title = spec.get("display_name")
@@ -115,7 +116,7 @@ def _argv(name: str, spec: Mapping[str, Any], resources: Path, wish: Wish) -> tu
 
 
 def _environment(
-    argv: tuple[str, ...], spec: Mapping[str, Any], resources: Path, wish: Wish
+    argv: tuple[str, ...], source: Path, resources: Path, wish: Wish
 ) -> tuple[EnvironmentSpec, tuple[str, ...], Isolation]:
     call = containers.parse(argv)
     if call is not None and not set(call.options) - _MUTE - _GPU.keys() - {
@@ -136,7 +137,11 @@ def _environment(
         standard = argv[1:] == STANDARD and argv[0] == str(layout.interpreter(prefix))
         return PrefixSpec(str(prefix)), () if standard else argv, OPEN
     rest = argv[1:] if os.path.basename(argv[0]) in {"bash", "sh"} else argv
-    if rest and rest[0].startswith("/") and is_text(rest[0]):
+    if (
+        rest
+        and rest[0].startswith("/")
+        and is_text(rest[0].replace(str(resources), str(source), 1))
+    ):
         return ScriptSpec(rest[0]), rest[1:], OPEN
     return ScriptSpec(str(resources / "start.sh")), argv, OPEN
 

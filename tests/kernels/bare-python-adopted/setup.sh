@@ -1,0 +1,1 @@
+mkenv envs/work

@@ -1,0 +1,2 @@
+mkenv envs/work
+mv envs/work envs/renamed

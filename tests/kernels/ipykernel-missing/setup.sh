@@ -1,0 +1,1 @@
+mkenv --bare envs/work

@@ -1,0 +1,2 @@
+mkenv envs/work
+mkdir -p old/zmq && echo 'raise ImportError("zmq of another Python")' > old/zmq/__init__.py

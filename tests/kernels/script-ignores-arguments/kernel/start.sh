@@ -1,0 +1,2 @@
+#!/bin/bash
+exec @PYTHON@ -m ipykernel_launcher
