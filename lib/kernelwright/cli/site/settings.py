@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import UsageError, UserError
-from ..render import table
 
 if TYPE_CHECKING:
     import argparse
@@ -189,7 +188,10 @@ def _show(args: argparse.Namespace, context: Context) -> int:
             )
         )
         return 0
-    context.out(table([(row.key, row.source, row.text) for row in shown], ("KEY", "FROM", "VALUE")))
+    folder = os.path.join(found.where, "") if found is not None else ""
+    wide = max(len(row.key) for row in shown) + 1
+    for row in shown:
+        context.out(f"{row.key + ':':{wide}} {row.text}  # {row.source.removeprefix(folder)}")
     if found is not None and found.errors:
         context.say(
             f"{len(found.errors)} values are wrong and left out: `kernelwright site check` shows them"
