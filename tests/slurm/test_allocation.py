@@ -8,6 +8,11 @@ import pytest
 pytestmark = [pytest.mark.slurm, pytest.mark.root]
 
 
+@pytest.fixture(autouse=True)
+def _slow(slow_kernels):
+    """Begin what takes a minute or two now; test_whole_minutes.py looks at it."""
+
+
 def test_srun_from_a_cell_reaches_all_tasks(bench):
     bench.kernel(slurm={"nodes": 2, "ntasks": 4})
     notebook = bench.start()

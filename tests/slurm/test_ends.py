@@ -13,11 +13,6 @@ def sleeping(notebook):
     return cell
 
 
-@pytest.fixture(autouse=True)
-def _slow(slow_kernels):
-    """Begin what takes a minute or two now; test_late.py looks at it."""
-
-
 def test_scancel_from_outside_and_restart(bench):
     bench.kernel()
     notebook = bench.start()

@@ -12,7 +12,7 @@ import pytest
 
 pytestmark = [pytest.mark.slurm, pytest.mark.root]
 
-LEASE = 6
+LEASE = 5
 MATRIX = [
     (who, state)
     for who in ("server", "broker", "agent", "kernel", "slurmd", "broker-and-reaper")
@@ -130,6 +130,7 @@ def test_no_job_is_left_whole_matrix(bench, server, who, state):
 
 
 def test_a_broker_killed_while_it_submits_leaves_nothing(bench):
+    bench.site(lease=4)
     bench.kernel(slurm={"partition": "closed"})
     for delay in random.Random(7).sample([0.1, 0.15, 0.2, 0.25, 0.3, 0.4], 3):
         process = subprocess.Popen(

@@ -59,9 +59,10 @@ class Allocation:
         self.waiting = Waiting(
             job=mine.job, state=mine.phase.upper(), submitted=mine.submitted, node=mine.node
         )
+        grace = min(reaper.GRACE, self.site.lease)
         self.reaper = reaper.Reaper(
             lambda word: reaper.reap(
-                word, folder=self.folder, record=mine, scheduler=self.scheduler
+                word, folder=self.folder, record=mine, scheduler=self.scheduler, grace=grace
             )
         )
 

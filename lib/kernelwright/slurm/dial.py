@@ -109,7 +109,8 @@ class Dial:
 
     def is_hopeless(self) -> bool:
         """Whether it is time to give up: no broker has welcomed us since the start."""
-        return not self.contact and time.monotonic() - self.begun > PATIENCE
+        patience = min(PATIENCE, float(self.place.get("lease", PATIENCE)))
+        return not self.contact and time.monotonic() - self.begun > patience
 
     def send(self, frames: list[Any]) -> None:
         """Send to the broker; without a connection the stream repeats it later."""
