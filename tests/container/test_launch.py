@@ -170,6 +170,22 @@ def test_runtime_that_is_gone_is_said(person, imagery):
     assert "runtime-missing" in done.stderr
 
 
+def test_kernel_whose_runtime_is_elsewhere_is_not_here(person, imagery):
+    """On a login node without Apptainer `list` says so; nothing is broken. Doctor and show agree."""
+    person.create("n", imagery.mini(), "--no-test")
+    home = person.user.home
+    made = next(home.glob(".local/share/kernelwright/kernels/*/1/made.json"))
+    made.write_text(made.read_text().replace("/usr/bin/apptainer", "/gone/apptainer"))
+    (home / ".local/share/kernelwright/index.json").unlink(missing_ok=True)
+    without = {"PATH": f"{person.runtime}/bin:/usr/bin:/bin"}
+    (mine,) = [k for k in json.loads(person.kernelwright("list", "--json", env=without).stdout)["kernels"] if k["name"] == "n"]
+    assert (mine["state"], [p["code"] for p in mine["problems"]]) == ("unavailable", ["runtime-missing"])
+    assert person.kernelwright("doctor", "n", env=without).stdout.count("runtime-missing") == 1
+    assert "is not on this node" in person.kernelwright("show", "n", env=without).stdout
+    (mine,) = [k for k in json.loads(person.kernelwright("list", "--json").stdout)["kernels"] if k["name"] == "n"]
+    assert mine["state"] == "ok"
+
+
 def test_image_that_is_gone_is_said(person, imagery, tmp_path):
     copy = person.user.home / "mine.sif"
     person.user.run(["cp", imagery.sif("shell-only"), copy])

@@ -202,12 +202,23 @@ def _owned(kernel: Kernel) -> Kernel:
     watch = next(
         (made[key] for key in ("interpreter", "prefix") if isinstance(made.get(key), str)), None
     )
+    if made.get("kind") == "container":
+        watch = _container_runtime(made)
     return replace(
         kernel,
         kind=str(made.get("kind") or kernel.kind),
         launcher="slurm" if settings.get("slurm") else "local",
         watch=watch if watch and made else kernel.watch,
     )
+
+
+def _container_runtime(made: Mapping[str, Any]) -> str | None:
+    """The recorded program, None where it comes from a module: whether that exists nobody knows here."""
+    facts = made.get("facts")
+    runtime = facts.get("runtime") if isinstance(facts, dict) else None
+    known = runtime if isinstance(runtime, dict) and not runtime.get("module") else {}
+    path = known.get("path")
+    return path if isinstance(path, str) and path.startswith("/") else None
 
 
 def _json(path: str) -> dict[str, Any]:

@@ -107,6 +107,8 @@ class Programs:
         program = kernel.watch
         if program is None:
             return None
+        if kernel.owned and os.path.basename(program) in RUNTIMES:
+            return self._runtime(program)
         if "/" not in program:
             return None if self._on_path(program) else _not_on_path(program)
         try:
@@ -119,6 +121,16 @@ class Programs:
             return None
         text = f"`{program}` may not be run: it has no execute permission"
         return Problem("script-not-executable", "error", text, f"`chmod u+x {program}`")
+
+    def _runtime(self, program: str) -> Problem | None:
+        """The container runtime of a kernel of ours: other nodes may have it, so no defect."""
+        name = os.path.basename(program)
+        if os.path.exists(program) or self._on_path(name):
+            return None
+        text = f"{name} is not on this node"
+        return Problem(
+            "runtime-missing", "warning", text, "the kernel starts on nodes that have it"
+        )
 
     def _on_path(self, program: str) -> bool:
         if program not in self._bare:

@@ -226,6 +226,6 @@ def state_of(kernel: Kernel) -> State:
         return "shadowed"
     if any(problem.severity == "error" for problem in kernel.problems):
         return "broken"
-    if codes & {"not-on-this-node", "group-folder-silent"}:
+    if codes & {"not-on-this-node", "group-folder-silent", "runtime-missing"}:
         return "unavailable"
     return "warning" if any(p.severity == "warning" for p in kernel.problems) else "ok"
