@@ -95,7 +95,7 @@ def test_the_answers_cross_from_ruby_unchanged(tmp_path, valid):
         ["bash", "-c", "clean_up() { exit; }; . ./before.sh; :"], cwd=root, capture_output=True, text=True, timeout=60, env={"PATH": os.environ["PATH"]},
     )  # fmt: skip
     assert "not found: /opt/it's a $(runtime)/bin/kernelwright" in said.stderr
-    assert json.loads((root / "report.json").read_text())["code"] == "runtime-missing"
+    assert json.loads((root / "report.json").read_text())["code"] == "runtime-unreachable"
     valid("report", json.loads((root / "report.json").read_text()))
 
 

@@ -274,6 +274,22 @@ def test_an_unwritable_home_moves_what_jupyter_and_ipython_write(request_of, mon
     assert "home-unwritable" in [p["code"] for p in report_of(session)["problems"]]
 
 
+def test_locks_that_hang_or_fail_move_them_too(request_of, monkeypatch, tmp_path):
+    from kernelwright.session import places
+
+    assert places.locks_fail(tmp_path) is None
+    monkeypatch.setattr(places, "LOCK_TIMEOUT", 0.5)
+    monkeypatch.setattr(places, "TRY_LOCK", "import time; time.sleep(60)")
+    assert places.locks_fail(tmp_path) == "file locks hang there"
+    monkeypatch.setattr("kernelwright.session.prepare.on_network", lambda _: True)
+    session = request_of()
+    go(session)
+    assert values_of(session)["keep_signatures"] is False
+    monkeypatch.setattr(places, "TRY_LOCK", "raise OSError")
+    monkeypatch.setattr(places, "LOCK_TIMEOUT", 60)
+    assert places.locks_fail(tmp_path) == "file locks do not work there"
+
+
 def test_heavy_libraries_are_imported_only_for_a_build(request_of, central):
     session = request_of(central)
     program = """

@@ -98,7 +98,7 @@ def test_a_runtime_that_is_gone_is_said_on_the_card(staged, valid):
     (root.parent / "run time's/bin/kernelwright").unlink()
     done = job(root)
     assert done.returncode == 1
-    assert valid("report", json.loads((root / "report.json").read_text()))["code"] == "runtime-missing"
+    assert valid("report", json.loads((root / "report.json").read_text()))["code"] == "runtime-unreachable"
 
 
 def test_a_server_that_dies_at_once_ends_the_job_within_two_seconds(staged, tmp_path):

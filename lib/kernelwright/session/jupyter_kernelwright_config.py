@@ -120,6 +120,10 @@ def configure(c: Any, values: dict[str, Any]) -> None:
     provider.login_handler_class = login_handler()
     c.MultiKernelManager.default_kernel_name = values["default_kernel_name"]
     c.KernelSpecManager.ensure_native_kernel = bool(values["native_kernel"])
+    if not values.get("keep_signatures", True):
+        c.NotebookNotary.db_file = (
+            ":memory:"  # an SQLite file in a home that is full or cannot lock
+        )
     if values.get("cull_idle"):
         c.MappingKernelManager.cull_idle_timeout = values["cull_idle"]
         c.MappingKernelManager.cull_interval = min(300, max(10, values["cull_idle"] // 4))

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import Problem, UserError
+from ..process import run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 PROBE = 256 << 10  # bytes: room for an SQLite history and a few connection files
+LOCK_TIMEOUT = 3.0  # seconds: a lock that works takes milliseconds, also on NFS
+TRY_LOCK = """
+import fcntl, sys, tempfile
+with tempfile.NamedTemporaryFile(dir=sys.argv[1], prefix=".kernelwright-probe-") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+"""
 
 
 @dataclass(frozen=True)
@@ -31,12 +39,17 @@ class Places:
     problem: Problem | None = None
 
 
-def arrange(private: Path, home: Path, environ: Mapping[str, str]) -> Places:
-    """Make the private folder's parts and say what must move away from HOME."""
+def arrange(
+    private: Path, home: Path, environ: Mapping[str, str], *, network: bool = False
+) -> Places:
+    """Make the private folder's parts and say what must move away from HOME.
+
+    `network` says that HOME is on a network file system: then its locks are tried too.
+    """
     check_private(private)
     for part in ("runtime", "jupyter", "jupyter/kernels"):
         os.makedirs(private / part, mode=0o700, exist_ok=True)
-    why = refusal(home)
+    why = refusal(home) or (locks_fail(home) if network else None)
     if why is None:
         moved: dict[str, str] = {}
     else:
@@ -92,6 +105,15 @@ def refusal(home: Path) -> str | None:
         os.close(handle)
         os.unlink(probe)
     return None
+
+
+def locks_fail(home: Path) -> str | None:
+    """Why SQLite cannot be used in `home`; tried in a process of its own, because such a lock may hang."""
+    try:
+        done = run([sys.executable, "-I", "-c", TRY_LOCK, str(home)], timeout=LOCK_TIMEOUT)
+    except UserError:
+        return "file locks hang there"
+    return None if done.ok else "file locks do not work there"
 
 
 def _not_private(folder: Path, why: str) -> UserError:

@@ -68,7 +68,8 @@ def prepare(session: Session, *, host: str, port: str) -> bool:
 def _prepare(session: Session, report: Report, *, host: str, port: str) -> bool:
     asked = request.read(session.root / "request.json")
     asked.check()
-    arranged = places.arrange(session.private, session.home, session.environ)
+    network = on_network(session)
+    arranged = places.arrange(session.private, session.home, session.environ, network=network)
     if asked.only:
         return _only(session, asked, report)
     where = server.address(host, port)
@@ -87,6 +88,7 @@ def _prepare(session: Session, report: Report, *, host: str, port: str) -> bool:
             "default_url": "/tree" if command[-1] == "notebook" else "/lab",
             "default_kernel_name": started.name,
             "native_kernel": True,
+            "keep_signatures": not arranged.moved,
             "cull_idle": notices.cull_idle(session.site),
         }
     server.write_values(arranged, where, values)
@@ -103,6 +105,14 @@ def _prepare(session: Session, report: Report, *, host: str, port: str) -> bool:
     )
     _log(session, started, report.code or "ok")
     return True
+
+
+def on_network(session: Session) -> bool:
+    """Whether the home lies on a file system whose locks may hang."""
+    from ..doctor.subject import NETWORK, Around
+
+    around = Around(session.home, session.environ, session.site, session.runtime)
+    return around.file_system(str(session.home))[0] in NETWORK
 
 
 def look(session: Session, arranged: Places) -> Known:
