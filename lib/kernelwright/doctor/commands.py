@@ -54,18 +54,22 @@ def check_python_word(subject: Subject) -> Iterator[Problem]:
         hint = 'write the absolute path: `"argv": ["/…/envs/NAME/bin/python", …]`'
         yield Problem("bare-python", "warning", text, hint, subject.argv[0])
         return
-    line = shapes.shell_line(subject.argv)
-    words = line.split() if line else list(subject.argv)
-    head = [
-        w for w in words[:8] if not w.startswith("-") and "=" not in w and w not in {"env", "exec"}
-    ]
-    if (
-        (line or os.path.basename(first) == "env")
-        and head
-        and re.fullmatch(r"python[0-9.]*", head[0])
-    ):
-        text = f"`{head[0]}` is whichever Python comes first on PATH when the kernel starts"
+    word = _python_on_path(subject.argv)
+    if word:
+        text = f"`{word}` is whichever Python comes first on PATH when the kernel starts"
         yield Problem("bare-python", "note", text, "write its absolute path")
+
+
+def _python_on_path(argv: tuple[str, ...]) -> str | None:
+    """A Python without a path behind `env` or inside the text of `bash -c`."""
+    line = shapes.shell_line(argv)
+    if line is not None:
+        found = re.search(r"(?:^|&&|;|\bexec)\s*(python[0-9.]*)\s", line)
+        return found[1] if found else None
+    if os.path.basename(argv[0]) != "env":
+        return None
+    first = next((w for w in argv[1:] if not w.startswith("-") and "=" not in w), "")
+    return first if re.fullmatch(r"python[0-9.]*", first) else None
 
 
 def check_quoting(subject: Subject) -> Iterator[Problem]:

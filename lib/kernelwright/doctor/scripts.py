@@ -21,12 +21,12 @@ _ARGUMENTS = re.compile(
     r"""\$(?:[@*1-9]|\{(?:[@*1-9]|\d|[@*]?:?\d*)[^}]*\})|\bshift\b|\bgetopts\b"""
 )
 _BARE_ARGUMENTS = re.compile(r"""(?<!["'\w{])\$(?:@|\*|\{@\}|[1-9])(?!["'\w}])""")
-_MODULE = re.compile(r"^\s*(?:module|ml)\s+(?:load|use|purge|swap|add|[a-z])", re.MULTILINE)
+_MODULE = re.compile(r"^[ \t]*(?:module|ml)[ \t]+(?:load|use|purge|swap|add|[a-z])", re.MULTILINE)
 _MODULE_INIT = re.compile(
     r"(?:source|\.)\s+\S*(?:lmod|modules?|profile|bashrc|/init/)\S*", re.IGNORECASE
 )
-_CONDA = re.compile(r"^\s*(?:conda|mamba|micromamba)\s+activate", re.MULTILINE)
-_CONDA_INIT = re.compile(r"conda\.sh|shell\.bash hook|shell hook|activate\s|bashrc|bash_profile")
+_CONDA = re.compile(r"^[ \t]*(?:conda|mamba|micromamba)[ \t]+activate", re.MULTILINE)
+_CONDA_INIT = re.compile(r"conda\.sh|\bhook\b|(?:source|\.)[ \t]+\S*activate|bashrc|bash_profile")
 _PLACEHOLDER = re.compile(
     r"###\w*###|/path/to/\S*|PATH_TO_\w+|__[A-Z]+__|<your[^>]*>", re.IGNORECASE
 )
@@ -142,12 +142,12 @@ def _functions(path: str, text: str, plain: str, subject: Subject) -> Iterator[P
         words = f"`{path}` calls `conda activate`, which a non-interactive shell does not have"
         hint = "source conda's `etc/profile.d/conda.sh` first, or start the environment's Python by its path"
         yield Problem("conda-activate-undefined", "warning", words, hint, line_of(plain, _CONDA))
-    if re.search(r"^\s*set\s+-\w*u", plain, re.MULTILINE) and _MODULE.search(plain):
+    if re.search(r"^[ \t]*set[ \t]+-\w*u", plain, re.MULTILINE) and _MODULE.search(plain):
         words = f"`set -u` in `{path}` breaks the module functions of many sites"
         yield Problem(
             "script-set-u",
             "note",
             words,
             "use it after the module commands",
-            line_of(plain, r"^\s*set\s+-\w*u"),
+            line_of(plain, r"^[ \t]*set[ \t]+-\w*u"),
         )
