@@ -45,7 +45,12 @@ class SiteFolder:
 
     def write(self, text: str, name: str = "10-site.yaml") -> Path:
         path = self.conf / name
-        path.write_text(textwrap.dedent(text).replace("RUNTIME", str(self.runtime)).replace("BASE", str(self.base)), encoding="utf-8")
+        path.write_text(
+            textwrap.dedent(text)
+            .replace("RUNTIME", str(self.runtime))
+            .replace("BASE", str(self.base)),
+            encoding="utf-8",
+        )
         return path
 
     def load(self):
@@ -56,7 +61,9 @@ class SiteFolder:
         folder = self.base / "kernels" / name
         folder.mkdir(parents=True)
         argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        (folder / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": name.title(), "language": "python"} | spec))
+        (folder / "kernel.json").write_text(
+            json.dumps({"argv": argv, "display_name": name.title(), "language": "python"} | spec)
+        )
         return folder
 
     @property

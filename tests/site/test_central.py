@@ -10,9 +10,27 @@ from kernelwright.config.model import SiteConfig
 from kernelwright.errors import UserError
 
 KERNELS = (
-    {"name": "py39", "label": "Python 3.9", "path": "/k/py39", "deprecated": "2026-06-30", "successor": "py311"},
-    {"name": "py311", "label": "Python 3.11", "path": "/k/py311", "deprecated": "2027-06-30", "successor": "py313"},
-    {"name": "py313", "label": "Python 3.13", "recipe": {"environment": {"venv": {}}}, "default": True, "gpu": "optional"},
+    {
+        "name": "py39",
+        "label": "Python 3.9",
+        "path": "/k/py39",
+        "deprecated": "2026-06-30",
+        "successor": "py311",
+    },
+    {
+        "name": "py311",
+        "label": "Python 3.11",
+        "path": "/k/py311",
+        "deprecated": "2027-06-30",
+        "successor": "py313",
+    },
+    {
+        "name": "py313",
+        "label": "Python 3.13",
+        "recipe": {"environment": {"venv": {}}},
+        "default": True,
+        "gpu": "optional",
+    },
     {"name": "retired", "label": "Old", "successor": "py39"},
     {"name": "ending", "label": "Ending", "path": "/k/ending", "deprecated": "2026-06-30"},
 )
@@ -32,7 +50,12 @@ def test_before_the_day_the_old_kernel_starts_with_a_note():
 
 def test_from_the_day_on_its_successor_starts_and_says_so():
     found = by_name("2026-06-30")
-    assert (found["py39"].folder, found["py39"].target, found["py39"].alias, found["py39"].hidden) == (Path("/k/py311"), "py311", True, True)
+    assert (
+        found["py39"].folder,
+        found["py39"].target,
+        found["py39"].alias,
+        found["py39"].hidden,
+    ) == (Path("/k/py311"), "py311", True, True)
     assert found["py39"].notice == "Python 3.9 was replaced: this is Python 3.11"
     assert found["ending"].notice == "Ending ended on 2026-06-30"
     assert not found["ending"].alias
@@ -52,13 +75,27 @@ def test_an_entry_without_software_is_an_alias_at_once():
 
 
 def test_a_circle_of_successors_ends():
-    kernels = ({"name": "a", "successor": "b"}, {"name": "b", "successor": "a"}, {"name": "c", "successor": "nowhere"})
-    assert [k.folder for k in catalog.central(SiteConfig(kernels=kernels), environ={})] == [None, None, None]
+    kernels = (
+        {"name": "a", "successor": "b"},
+        {"name": "b", "successor": "a"},
+        {"name": "c", "successor": "nowhere"},
+    )
+    assert [k.folder for k in catalog.central(SiteConfig(kernels=kernels), environ={})] == [
+        None,
+        None,
+        None,
+    ]
 
 
 def test_resolution_reads_the_kernel_json_of_this_node(folder):
     good, broken = folder.kernel("good"), folder.kernel("broken", argv=[])
-    site = SiteConfig(kernels=({"name": "good", "path": str(good)}, {"name": "broken", "path": str(broken)}, {"name": "gone", "path": "/nowhere", "hint": "ask"}))
+    site = SiteConfig(
+        kernels=(
+            {"name": "good", "path": str(good)},
+            {"name": "broken", "path": str(broken)},
+            {"name": "gone", "path": "/nowhere", "hint": "ask"},
+        )
+    )
     found = {k.name: catalog.resolve(k) for k in catalog.central(site)}
     assert found["good"].spec["display_name"] == "Good"
     assert found["good"].problem is None
@@ -68,7 +105,9 @@ def test_resolution_reads_the_kernel_json_of_this_node(folder):
     assert found["gone"].problem.hint == "ask"
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"\xff\xfe{}", b"{" * 10_000], ids=["empty", "list", "utf-16", "deep"])
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"\xff\xfe{}", b"{" * 10_000], ids=["empty", "list", "utf-16", "deep"]
+)
 def test_a_broken_kernel_json_is_a_problem_and_no_exception(folder, content):
     path = folder.kernel("bad")
     (path / "kernel.json").write_bytes(content)

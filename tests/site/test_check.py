@@ -1,5 +1,6 @@
 """`site check`: every mistake, with file, line and column, whatever the file holds."""
 
+import json
 import os
 import random
 import shutil
@@ -83,13 +84,17 @@ BROKEN = {
     "unknown anchor": (b"site: *nothing\n", 1, "alias"),
     "loop": (b"site: &a {name: *a}\n", None, ""),
     "key is a list": (b"? [a, b]\n: c\n", 1, "key"),
-    "deep": (b"site: " + b"[" * 5_000, None, ""),
+    "deep": (b"site: " + b"[" * 1_500, None, ""),
     "deep but closed": (b"site: " + b"[" * 400 + b"]" * 400, None, ""),
     "merge key": (b"site: {<<: {name: a}}\n", 1, "not read here"),
     "null entry": (b"kernels:\n  -\n", 2, "needs a value"),
     "number as section": (b"slurm: 5\n", 1, "a mapping"),
     "huge number": (b"build: {cores: " + b"9" * 10_000 + b"}\n", 1, "whole number"),
-    "infinite": (b"templates: [{name: a, parameters: {n: {min: .inf}}, recipe: {}}]\n", 1, "a number"),
+    "infinite": (
+        b"templates: [{name: a, parameters: {n: {min: .inf}}, recipe: {}}]\n",
+        1,
+        "a number",
+    ),
 }
 
 
@@ -101,12 +106,17 @@ def test_a_broken_file_is_one_finding_and_never_a_traceback(folder, case):
     assert answer.status == 1
     errors = [f for f in answer.json["findings"] if f["severity"] == "error"]
     assert errors
-    assert any(word in f["message"] + str(f["hint"]) and (line is None or f["line"] == line) for f in errors), errors
+    assert any(
+        word in f["message"] + str(f["hint"]) and (line is None or f["line"] == line)
+        for f in errors
+    ), errors
     assert folder.run("compile").status == 1
 
 
 def test_a_billion_laughs_end_quickly(folder):
-    rows = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    rows = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"] + [
+        f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)
+    ]
     folder.write("\n".join(rows))
     assert any("too large" in f.message for f in folder.load().errors)
 
@@ -127,41 +137,20 @@ def test_what_is_no_readable_file_is_named_and_never_waited_for(folder, kind):
     assert [f["code"] for f in answer.json["findings"]] == ["site-unreadable"]
 
 
-def test_an_unreadable_file_is_named(folder, alice):
-    path = folder.write("site: {name: a}\n")
-    path.chmod(0)
-    for parent in [folder.conf, *folder.conf.parents]:
-        if parent.is_relative_to(folder.base):
-            parent.chmod(0o755)
-    code = (
-        "import os; assert os.getuid() != 0\n"
-        "from kernelwright.config.reader import read, UnreadableFileError\n"
-        f"try: read({str(path)!r})\nexcept UnreadableFileError as e: print(e.finding.message)"
+def test_an_unreadable_file_is_named(alice, runtime, tmp_path):
+    conf = alice.home / "conf.d"
+    conf.mkdir()
+    (conf / "10.yaml").write_text("site: {name: a}\n")
+    (conf / "10.yaml").chmod(0)
+    assert alice.uid != 0
+    result = alice.run([runtime / "bin/kernelwright", "site", "check", "--json", "--config", conf])
+    assert result.status == 1
+    finding = json.loads(result.stdout)["findings"][0]
+    assert (finding["code"], finding["message"]) == (
+        "site-unreadable",
+        "the file cannot be read: Permission denied",
     )
-    result = _as_alice(alice, code, folder)
-    assert "cannot be read: Permission denied" in result.stdout, result.stderr
-
-
-def _as_alice(alice, code, folder):
-    """Run Python as alice where she can reach the test's folder; pytest's base folder is private."""
-    import sys
-
-    target = Path(alice.home) / "conf.d"
-    shutil.copytree(folder.conf, target)
-    for file in target.iterdir():
-        file.chmod(0)
-    return alice.run(["/usr/bin/python3", "-c", code.replace(str(folder.conf), str(target))], env={"PYTHONPATH": os.pathsep.join(_readable_copy(alice, sys.path))})
-
-
-def _readable_copy(alice, path):
-    import ruamel.yaml
-
-    import kernelwright
-
-    library = Path(alice.home) / "lib"
-    shutil.copytree(Path(kernelwright.__file__).parent, library / "kernelwright", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(Path(ruamel.yaml.__file__).parent, library / "ruamel/yaml", ignore=shutil.ignore_patterns("__pycache__"))
-    return [str(library)]
+    assert "Traceback" not in result.stderr
 
 
 def test_other_names_in_the_folder_are_mentioned(folder):
@@ -174,10 +163,45 @@ def test_other_names_in_the_folder_are_mentioned(folder):
 
 def test_random_damage_never_raises(folder):
     """400 files of damaged and shuffled YAML; each ends in findings or in settings."""
-    pieces = ["site:", "name", "kernels:", "- ", "{", "}", "[", "]", ": ", "\n", "\n  ", "\t", "null", "true", "1e9", "'", '"', "&a ", "*a", "!!int ", "|", ">", "%", "#", "path: /x", "recipe:", "environment", "é", "\u202e", "templates:", "parameters", "? "]
+    pieces = [
+        "site:",
+        "name",
+        "kernels:",
+        "- ",
+        "{",
+        "}",
+        "[",
+        "]",
+        ": ",
+        "\n",
+        "\n  ",
+        "\t",
+        "null",
+        "true",
+        "1e9",
+        "'",
+        '"',
+        "&a ",
+        "*a",
+        "!!int ",
+        "|",
+        ">",
+        "%",
+        "#",
+        "path: /x",
+        "recipe:",
+        "environment",
+        "é",
+        "\u202e",
+        "templates:",
+        "parameters",
+        "? ",
+    ]
     random.seed(7)
     path = folder.conf / "10-site.yaml"
     for _ in range(400):
-        path.write_text("".join(random.choice(pieces) for _ in range(random.randint(1, 25))), encoding="utf-8")
+        path.write_text(
+            "".join(random.choice(pieces) for _ in range(random.randint(1, 25))), encoding="utf-8"
+        )
         loaded = folder.load()
         assert loaded.site is not None

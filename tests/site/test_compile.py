@@ -40,7 +40,11 @@ def test_both_copies_have_the_same_bytes_and_fit_the_schema(folder):
     jsonschema.validate(made, SCHEMA)
     assert made["sha"] == sha(made)
     assert [(k["name"], k["state"], k["alias"]) for k in made["kernels"]] == [
-        ("base", "ok", False), ("recipe", "unavailable", False), ("gone", "unavailable", False), ("old", "ok", True)]
+        ("base", "ok", False),
+        ("recipe", "unavailable", False),
+        ("gone", "unavailable", False),
+        ("old", "ok", True),
+    ]
     assert made["kernels"][0]["label"] == "Base"
     assert made["form"]["default"] == "site:base"
     assert made["templates"][0]["parameters"][0]["options"] == [{"value": "p", "label": "p"}]
@@ -56,7 +60,9 @@ def test_compiling_twice_changes_nothing(folder):
     assert (beside.stat().st_ino, beside.stat().st_mtime_ns) == before
 
 
-@pytest.mark.parametrize("broken", ["site: {name\n", "build: {cores: x}\n", "kernels: [{name: A B}]\n"])
+@pytest.mark.parametrize(
+    "broken", ["site: {name\n", "build: {cores: x}\n", "kernels: [{name: A B}]\n"]
+)
 def test_a_broken_file_never_replaces_the_last_good_catalog(folder, broken):
     folder.write("site: {name: good}\nruntime: RUNTIME\n")
     assert folder.run("compile").status == 0
@@ -68,6 +74,17 @@ def test_a_broken_file_never_replaces_the_last_good_catalog(folder, broken):
     assert "20-broken.yaml:" in answer.err
     assert "stays in use" in answer.err
     assert [c.read_bytes() for c in copies] == before
+
+
+def test_a_strict_umask_does_not_hide_the_catalog(folder):
+    folder.write("runtime: RUNTIME\n")
+    before = os.umask(0o077)
+    try:
+        assert folder.run("compile").status == 0
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((folder.runtime / "etc").stat().st_mode) == 0o755
+    assert stat.S_IMODE((folder.runtime / "etc/catalog.json").stat().st_mode) == 0o644
 
 
 def test_without_a_runtime_nothing_is_written(folder):
@@ -101,17 +118,31 @@ def test_a_template_whose_command_fails_is_hidden_with_the_reason_and_the_rest_c
     answer = folder.run("compile")
     assert answer.status == 0
     found = {t["name"]: t for t in folder.catalog["templates"]}
-    assert [t["hidden"] for t in found.values()] == [True, True, True, False, True, True, True, True]
+    assert [t["hidden"] for t in found.values()] == [
+        True,
+        True,
+        True,
+        False,
+        True,
+        True,
+        True,
+        True,
+    ]
     assert "status 3" in found["a"]["reason"]
     assert "did not end within 0.2 s" in found["b"]["reason"]
     assert "No such file" in found["c"]["reason"]
-    assert found["d"]["parameters"][0]["options"] == [{"value": "x", "label": "The X"}, {"value": "y", "label": "y"}]
+    assert found["d"]["parameters"][0]["options"] == [
+        {"value": "x", "label": "The X"},
+        {"value": "y", "label": "y"},
+    ]
     assert "nothing" in found["e"]["reason"]
     assert "at most 3" in found["h"]["reason"]
     for name in "abcefgh":
         assert f"`{name}` is hidden" in answer.err
     checked = folder.run("check", "--json").json["findings"]
-    assert {f["key"] for f in checked if f["code"] == "site-template-hidden"} == {f"templates.{n}" for n in "abcefgh"}
+    assert {f["key"] for f in checked if f["code"] == "site-template-hidden"} == {
+        f"templates.{n}" for n in "abcefgh"
+    }
 
 
 def test_ids_of_fields_are_unrelated_to_each_other(folder):
@@ -130,7 +161,11 @@ def test_ids_of_fields_are_unrelated_to_each_other(folder):
     for one in ids:
         assert one.startswith("kwt_")
         assert set(one) <= set("abcdefghijklmnopqrstuvwxyz_")
-        assert not [other for other in ids if other != one and (other.startswith(one) or other.endswith(one))]
+        assert not [
+            other
+            for other in ids
+            if other != one and (other.startswith(one) or other.endswith(one))
+        ]
 
 
 def test_an_unprivileged_user_is_told_and_changes_nothing(folder, alice, runtime):
@@ -149,7 +184,9 @@ def test_an_unprivileged_user_is_told_and_changes_nothing(folder, alice, runtime
 
 
 def test_three_hundred_central_kernels(folder):
-    rows = "\n".join(f"  - {{name: k{n}, label: Kernel {n}, path: /nowhere/{n}}}" for n in range(300))
+    rows = "\n".join(
+        f"  - {{name: k{n}, label: Kernel {n}, path: /nowhere/{n}}}" for n in range(300)
+    )
     (folder.conf / "10.yaml").write_text(f"runtime: {folder.runtime}\nkernels:\n{rows}\n")
     assert folder.run("compile", "--json").status == 0
     assert len(folder.catalog["kernels"]) == 300
@@ -161,7 +198,9 @@ def test_check_says_when_a_catalog_is_older_than_the_files(folder):
     assert folder.run("check", "--json").json["findings"] == []
     folder.write("site: {name: b}\nruntime: RUNTIME\n")
     found = folder.run("check", "--json")
-    assert [(f["code"], f["severity"]) for f in found.json["findings"]] == [("site-not-compiled", "note")] * 2
+    assert [(f["code"], f["severity"]) for f in found.json["findings"]] == [
+        ("site-not-compiled", "note")
+    ] * 2
     assert found.status == 0
     (folder.conf.parent / "catalog.json").write_text("{")
     assert folder.run("check").status == 1
@@ -177,7 +216,10 @@ def test_the_default_is_what_really_starts(folder):
         """)
     assert folder.run("compile").status == 0
     assert folder.catalog["form"]["default"] == "site:new"
-    assert [(k["alias"], k["state"]) for k in folder.catalog["kernels"]] == [(True, "ok"), (False, "ok")]
+    assert [(k["alias"], k["state"]) for k in folder.catalog["kernels"]] == [
+        (True, "ok"),
+        (False, "ok"),
+    ]
 
 
 def test_a_runtime_that_is_not_named_is_the_one_that_compiles(folder):

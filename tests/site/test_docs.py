@@ -14,7 +14,19 @@ from kernelwright.cli import main
 from kernelwright.config.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "docs/admins" / f"{name}.md" for name in ("install", "site-config", "central-kernels", "templates", "policy", "courses", "upgrade", "selinux")]
+PAGES = [
+    ROOT / "docs/admins" / f"{name}.md"
+    for name in (
+        "install",
+        "site-config",
+        "central-kernels",
+        "templates",
+        "policy",
+        "courses",
+        "upgrade",
+        "selinux",
+    )
+]
 # run by other tests (make install, the removal), or not ours (git)
 ELSEWHERE = ("git ", "make ", "cd ", "rm -rf ", "setsebool ", "restorecon", "ausearch ")
 
@@ -26,7 +38,11 @@ def blocks(page, language):
 @pytest.fixture
 def place(tmp_path, home, monkeypatch, capsys):
     """A machine on which the pages' paths lie below the test's folder."""
-    roots = {"/etc/ood/config/apps/kernelwright": tmp_path / "etc", "/shared": tmp_path / "shared", "/usr/local/share/jupyter": tmp_path / "jupyter"}
+    roots = {
+        "/etc/ood/config/apps/kernelwright": tmp_path / "etc",
+        "/shared": tmp_path / "shared",
+        "/usr/local/share/jupyter": tmp_path / "jupyter",
+    }
 
     def here(text):
         for path, real in roots.items():
@@ -36,7 +52,9 @@ def place(tmp_path, home, monkeypatch, capsys):
     runtime = tmp_path / "shared/apps/kernelwright"
     for folder in ("bin", "versions/1.0.0"):
         (runtime / folder).mkdir(parents=True)
-    (runtime / "bin/kernelwright").write_text(f'#!/bin/sh\nexec {sys.executable} -m kernelwright "$@"\n')
+    (runtime / "bin/kernelwright").write_text(
+        f'#!/bin/sh\nexec {sys.executable} -m kernelwright "$@"\n'
+    )
     (runtime / "bin/kernelwright").chmod(0o755)
     (runtime / "venv").symlink_to(sys.prefix)
     (runtime / "current").symlink_to("versions/1.0.0")
@@ -63,14 +81,22 @@ def prepare(page, conf, runtime, home):
         text += f"kernels:\n  - {{name: r44, label: R 4.4, recipe: {{language: python, environment: {{prefix: {{path: {runtime.parents[1]}/envs/r44}}}}}}}}\n"
         folder = home / "rna-request"
         folder.mkdir()
-        (folder / "recipe.yml").write_text(f"version: 1\nname: rna\nenvironment: {{prefix: {{path: {sys.prefix}}}}}\n")
+        (folder / "recipe.yml").write_text(
+            f"version: 1\nname: rna\nenvironment: {{prefix: {{path: {sys.prefix}}}}}\n"
+        )
         shutil.make_archive(str(home / "rna-request"), "gztar", home, "rna-request")
     if page.name in {"templates.md", "courses.md"}:
-        text += next(b for b in blocks(ROOT / "docs/admins/templates.md", "yaml") if b.startswith("templates:"))
+        text += next(
+            b
+            for b in blocks(ROOT / "docs/admins/templates.md", "yaml")
+            if b.startswith("templates:")
+        )
         text += f"kernels:\n  - {{name: r44, recipe: {{environment: {{prefix: {{path: {sys.prefix}}}}}}}}}\n"
     (conf / "10-site.yaml").write_text(text)
     if page.name == "central-kernels.md":
-        assert main(["site", "build", "r44", "--no-test"]) == 0  # the page's first part starts what is there
+        assert (
+            main(["site", "build", "r44", "--no-test"]) == 0
+        )  # the page's first part starts what is there
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
@@ -100,7 +126,9 @@ def test_each_yaml_of_the_pages_is_what_the_site_takes(page, tmp_path):
             assert text == (ROOT / "docs/admins/examples/course/bio101.yml").read_text()
             continue
         if text.startswith("    check:"):
-            text = "templates:\n  - name: t\n    recipe: {environment: {prefix: {path: /x}}}\n" + text
+            text = (
+                "templates:\n  - name: t\n    recipe: {environment: {prefix: {path: /x}}}\n" + text
+            )
         path = tmp_path / f"{number}.yaml"
         path.write_text(text)
         expected = {"site-not-here", "site-no-kernelspec", "site-no-runtime", "site-partition"}
@@ -118,6 +146,10 @@ def test_the_course_fixes_only_fields_of_the_form():
 
 
 def test_links_between_the_pages_lead_somewhere():
-    for page in [*PAGES, *(ROOT / "docs/reference").glob("site-config.md"), ROOT / "docs/reference/messages/site.md"]:
+    for page in [
+        *PAGES,
+        *(ROOT / "docs/reference").glob("site-config.md"),
+        ROOT / "docs/reference/messages/site.md",
+    ]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"

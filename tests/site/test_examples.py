@@ -40,7 +40,9 @@ class Example:
         folder = self.shared / "kernels" / name
         folder.mkdir(parents=True)
         argv = argv or [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        (folder / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": name, "language": "python"}))
+        (folder / "kernel.json").write_text(
+            json.dumps({"argv": argv, "display_name": name, "language": "python"})
+        )
         return folder
 
     def run(self, *words):
@@ -67,7 +69,13 @@ def example(tmp_path, home, monkeypatch, capsys):
 
 
 def test_every_example_is_tested_here():
-    assert sorted(p.name for p in EXAMPLES.iterdir()) == ["course", "marwan", "mit", "nersc", "tacc"]
+    assert sorted(p.name for p in EXAMPLES.iterdir()) == [
+        "course",
+        "marwan",
+        "mit",
+        "nersc",
+        "tacc",
+    ]
 
 
 def test_marwan_templates_give_the_jobs_that_people_ask_for(example, home):
@@ -76,27 +84,60 @@ def test_marwan_templates_give_the_jobs_that_people_ask_for(example, home):
     (site.shared / "envs/python/bin").mkdir(parents=True)
     assert site.run("site", "check")[0] == 0
     assert site.run("site", "compile")[0] == 0
-    recipe = catalog.instantiate(site.site, "python-slurm", {"ntasks": "8", "partition": "gpu", "gpu": "a100", "account": "phys"}, name="sim")
+    recipe = catalog.instantiate(
+        site.site,
+        "python-slurm",
+        {"ntasks": "8", "partition": "gpu", "gpu": "a100", "account": "phys"},
+        name="sim",
+    )
     assert recipe.modules.load == ("gcc", "openmpi", "hdf5", "netcdf", "fftw", "openblas", "boost")
-    assert (recipe.slurm.ntasks, recipe.slurm.partition, recipe.slurm.gres, recipe.slurm.account) == (8, "gpu", "gpu:a100:1", "phys")
+    assert (
+        recipe.slurm.ntasks,
+        recipe.slurm.partition,
+        recipe.slurm.gres,
+        recipe.slurm.account,
+    ) == (8, "gpu", "gpu:a100:1", "phys")
     plain = catalog.instantiate(site.site, "python-slurm", {}, name="sim")
     assert (plain.slurm.ntasks, plain.slurm.partition, plain.slurm.gres) == (1, "defq", None)
 
     (home / "miniforge3/envs/analysis").mkdir(parents=True)
-    status, out, err = site.run("create", "template", "My analysis", "conda-slurm", "env=analysis", "ntasks=4", "partition=shortq", "--dry-run")
+    status, out, err = site.run(
+        "create",
+        "template",
+        "My analysis",
+        "conda-slurm",
+        "env=analysis",
+        "ntasks=4",
+        "partition=shortq",
+        "--dry-run",
+    )
     assert status == 0, err
     assert "#SBATCH --ntasks=4" in out
     assert "#SBATCH --partition=shortq" in out
     assert f"{home}/miniforge3/envs/analysis" in out
-    status, _, err = site.run("create", "template", "x", "conda-slurm", "env=analysis", "ntasks=65", "--dry-run")
+    status, _, err = site.run(
+        "create", "template", "x", "conda-slurm", "env=analysis", "ntasks=65", "--dry-run"
+    )
     assert status == 1
     assert "between 1 and 64" in err
     assert "$HOME" not in err
 
 
-def test_nersc_script_kernels_start_and_the_image_template_is_hidden_where_its_runtime_is_missing(example, home, monkeypatch):
+def test_nersc_script_kernels_start_and_the_image_template_is_hidden_where_its_runtime_is_missing(
+    example, home, monkeypatch
+):
     site = example("nersc")
-    folder = site.kernel("python-modules", ["{resource_dir}/kernel-helper.sh", sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"])
+    folder = site.kernel(
+        "python-modules",
+        [
+            "{resource_dir}/kernel-helper.sh",
+            sys.executable,
+            "-m",
+            "ipykernel_launcher",
+            "-f",
+            "{connection_file}",
+        ],
+    )
     helper = folder / "kernel-helper.sh"
     helper.write_text(HELPER)
     helper.chmod(0o755)
@@ -111,7 +152,9 @@ def test_nersc_script_kernels_start_and_the_image_template_is_hidden_where_its_r
     (programs / "shifter").write_text("#!/bin/sh\n")
     (programs / "shifter").chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    recipe = catalog.instantiate(site.site, "shifter-image", {"image": "ubuntu:24.04"}, name="image")
+    recipe = catalog.instantiate(
+        site.site, "shifter-image", {"image": "ubuntu:24.04"}, name="image"
+    )
     assert recipe.env["SHIFTER_IMAGE"] == "ubuntu:24.04"
     with pytest.raises(Exception, match="cannot be"):
         catalog.instantiate(site.site, "shifter-image", {"image": "x:1; rm -rf /"}, name="image")
@@ -119,21 +162,42 @@ def test_nersc_script_kernels_start_and_the_image_template_is_hidden_where_its_r
     script = home / "my-helper.sh"
     script.write_text(HELPER.replace("exec", f"export PATH={sys.prefix}/bin:$PATH\nexec"))
     script.chmod(0o755)
-    status, _, err = site.run("create", "template", "mine", "start-script", f"script={script}", "threads=2", "--test-timeout", "200")
+    status, _, err = site.run(
+        "create",
+        "template",
+        "mine",
+        "start-script",
+        f"script={script}",
+        "threads=2",
+        "--test-timeout",
+        "200",
+    )
     assert status == 0, err
     launch = next((home / ".local/share/kernelwright/kernels").glob("*/1/launch.sh"))
     assert "OMP_NUM_THREADS" in launch.read_text()
 
 
-def test_tacc_images_are_limited_to_the_sites_folders_and_get_its_module_and_binds(example, home, monkeypatch):
+def test_tacc_images_are_limited_to_the_sites_folders_and_get_its_module_and_binds(
+    example, home, monkeypatch
+):
     site = example("tacc")
     monkeypatch.setenv("SCRATCH", str(home / "scratch"))
     assert site.run("site", "check")[0] == 0
     assert site.run("site", "compile")[0] == 0
     made = json.loads((site.conf.parent / "catalog.json").read_text())
-    assert [(k["name"], k["gpu"], k["state"], k["problem"]) for k in made["kernels"]] == [("pytorch", "required", "unavailable", "it was not made yet")]
+    assert [(k["name"], k["gpu"], k["state"], k["problem"]) for k in made["kernels"]] == [
+        ("pytorch", "required", "unavailable", "it was not made yet")
+    ]
     assert made["form"]["kinds"] == ["container", "conda", "venv"]
-    status, out, err = site.run("create", "template", "rna", "my-image", "image=/scratch/me/rnaseq_1.0.sif", "gpu=yes", "--dry-run")
+    status, out, err = site.run(
+        "create",
+        "template",
+        "rna",
+        "my-image",
+        "image=/scratch/me/rnaseq_1.0.sif",
+        "gpu=yes",
+        "--dry-run",
+    )
     assert status == 0, err
     assert f"{site.shared}/init/lmod.sh" in out
     assert "/scratch/me/rnaseq_1.0.sif" in out
@@ -156,8 +220,12 @@ def test_mit_kernels_hand_over_to_their_successors_and_templates_pass_a_licence(
     folder = found["anaconda-2023"].folder
     assert catalog.resolve(found["anaconda-2023"]).problem is None
     assert stat.S_IMODE((folder / "kernel.json").stat().st_mode) == 0o644
-    recipe = catalog.instantiate(site.site, "vendor-tools", {"packages": "scipy pandas", "licence": "1"}, name="tools")
+    recipe = catalog.instantiate(
+        site.site, "vendor-tools", {"packages": "scipy pandas", "licence": "1"}, name="tools"
+    )
     assert recipe.environment.dependencies == ("python=3.12", "vendor-tools", "scipy", "pandas")
     assert recipe.build_env == {"VENDOR_LICENSE_ACCEPTED": "yes"}
-    status, _, err = site.run("create", "conda", "own", "x", "--channel", "https://elsewhere.example.org/c", "--dry-run")
+    status, _, err = site.run(
+        "create", "conda", "own", "x", "--channel", "https://elsewhere.example.org/c", "--dry-run"
+    )
     assert (status, "error: policy-channel" in err) == (1, True)

@@ -14,7 +14,13 @@ def codes(site, environment, **more):
 
 def test_everything_is_allowed_where_the_site_says_nothing():
     site = SiteConfig()
-    for environment in ({"conda": {"channels": ["x"]}}, {"venv": {}}, {"container": {"image": "docker://a"}}, {"script": {"path": "/a"}}, {"prefix": {"path": "/a"}}):
+    for environment in (
+        {"conda": {"channels": ["x"]}},
+        {"venv": {}},
+        {"container": {"image": "docker://a"}},
+        {"script": {"path": "/a"}},
+        {"prefix": {"path": "/a"}},
+    ):
         assert codes(site, environment, launcher={"slurm": {"ntasks": 999}}) == []
 
 
@@ -38,30 +44,61 @@ def test_channels(channels, allowed):
 
 
 def test_channels_in_packages_and_appended_ones_count_and_denying_wins():
-    site = SiteConfig(conda=Conda(deny_channels=("defaults",), channel_alias="https://c.example.org"))
+    site = SiteConfig(
+        conda=Conda(deny_channels=("defaults",), channel_alias="https://c.example.org")
+    )
     assert codes(site, {"conda": {"dependencies": ["defaults::numpy", "x"]}}) == ["policy-channel"]
     assert codes(site, {"conda": {"channels_append": ["defaults"]}}) == ["policy-channel"]
-    aliased = SiteConfig(conda=Conda(allow_channels=("https://c.example.org/*",), channel_alias="https://c.example.org"))
+    aliased = SiteConfig(
+        conda=Conda(
+            allow_channels=("https://c.example.org/*",), channel_alias="https://c.example.org"
+        )
+    )
     assert codes(aliased, {"conda": {"channels": ["anything"]}}) == []
 
 
 def test_secrets_of_a_url_are_not_repeated():
     site = SiteConfig(conda=Conda(allow_channels=("conda-forge",)))
-    recipe = from_mapping({"name": "k", "environment": {"conda": {"channels": ["https://me:hush@x.org/t/hush/c"]}}}, source="t")
+    recipe = from_mapping(
+        {"name": "k", "environment": {"conda": {"channels": ["https://me:hush@x.org/t/hush/c"]}}},
+        source="t",
+    )
     assert "hush" not in policy.check_recipe(recipe, site)[0].message
 
 
-@pytest.mark.parametrize(("image", "allowed"), [("docker://a/b:c", True), ("/shared/images/x.sif", True), ("/shared/images/../../home/x.sif", False), ("/home/u/x.sif", False), ("oras://a", False)])
+@pytest.mark.parametrize(
+    ("image", "allowed"),
+    [
+        ("docker://a/b:c", True),
+        ("/shared/images/x.sif", True),
+        ("/shared/images/../../home/x.sif", False),
+        ("/home/u/x.sif", False),
+        ("oras://a", False),
+    ],
+)
 def test_images(image, allowed):
     site = SiteConfig(containers=Containers(allow=("docker://*", "/shared/images/*")))
     assert codes(site, {"container": {"image": image}}) == ([] if allowed else ["policy-image"])
 
 
 def test_slurm_limits_partitions_and_no_slurm_at_all():
-    site = SiteConfig(slurm=SlurmConfig(limits={"ntasks": 4, "time": "12:00:00"}, partitions=("a",)))
-    assert codes(site, {"venv": {}}, launcher={"slurm": {"ntasks": 4, "time": "12:00:00", "partition": "a"}}) == []
-    assert codes(site, {"venv": {}}, launcher={"slurm": {"ntasks": 5, "time": "1-0", "partition": "b"}}) == ["policy-limit", "policy-limit", "policy-partition"]
-    assert codes(SiteConfig(slurm=SlurmConfig(submit="none")), {"venv": {}}, launcher={"slurm": {}}) == ["policy-slurm"]
+    site = SiteConfig(
+        slurm=SlurmConfig(limits={"ntasks": 4, "time": "12:00:00"}, partitions=("a",))
+    )
+    assert (
+        codes(
+            site,
+            {"venv": {}},
+            launcher={"slurm": {"ntasks": 4, "time": "12:00:00", "partition": "a"}},
+        )
+        == []
+    )
+    assert codes(
+        site, {"venv": {}}, launcher={"slurm": {"ntasks": 5, "time": "1-0", "partition": "b"}}
+    ) == ["policy-limit", "policy-limit", "policy-partition"]
+    assert codes(
+        SiteConfig(slurm=SlurmConfig(submit="none")), {"venv": {}}, launcher={"slurm": {}}
+    ) == ["policy-slurm"]
     assert codes(SiteConfig(slurm=SlurmConfig(submit="none")), {"venv": {}}) == []
 
 
@@ -72,6 +109,19 @@ def test_sizes():
     assert policy.check_size(1 << 60, SiteConfig()) is None
 
 
-@pytest.mark.parametrize(("text", "minutes"), [("30", 30), ("1:30", 1.5), ("01:30:00", 90), ("1-12", 2160), ("1-12:30", 2190), ("2-00:00:30", 2880.5), ("UNLIMITED", None), (None, None), ("x", None)])
+@pytest.mark.parametrize(
+    ("text", "minutes"),
+    [
+        ("30", 30),
+        ("1:30", 1.5),
+        ("01:30:00", 90),
+        ("1-12", 2160),
+        ("1-12:30", 2190),
+        ("2-00:00:30", 2880.5),
+        ("UNLIMITED", None),
+        (None, None),
+        ("x", None),
+    ],
+)
 def test_slurm_times(text, minutes):
     assert policy.minutes(text) == minutes

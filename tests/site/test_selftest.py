@@ -34,19 +34,37 @@ def as_alice(alice, shared, *words, env=None, config="site: {name: A}\n"):
     (conf / "10.yaml").write_text(config.replace("SHARED", str(shared)))
     assert alice.uid != 0
     base = {"KERNELWRIGHT_SITE_CONFIG": str(conf)} | (env or {})
-    return alice.run([shared / "runtime/bin/kernelwright", "site", "selftest", *words], env=base, timeout=300)
+    return alice.run(
+        [shared / "runtime/bin/kernelwright", "site", "selftest", *words], env=base, timeout=300
+    )
 
 
 @pytest.mark.slurm
 def test_a_user_sees_that_jobs_run_and_call_back(shared, alice, cluster):
     env = {name: cluster.environ[name] for name in ("SLURM_CONF", "PATH")}
-    result = as_alice(alice, shared, "--json", "--slurm-timeout", "200", env=env, config="runtime: SHARED/runtime\nslurm: {defaults: {partition: debug}}\npython: {interpreters: [/usr/bin/python3]}\n")
+    result = as_alice(
+        alice,
+        shared,
+        "--json",
+        "--slurm-timeout",
+        "200",
+        env=env,
+        config="runtime: SHARED/runtime\nslurm: {defaults: {partition: debug}}\npython: {interpreters: [/usr/bin/python3]}\n",
+    )
     checks = {c["name"]: c for c in json.loads(result.stdout)["checks"]}
     assert checks["slurm"]["state"] == "ok", checks["slurm"]
     assert "called back" in checks["slurm"]["message"]
     assert {n: c["state"] for n, c in checks.items()} == {
-        "runtime": "ok", "catalog": "skipped", "home": "ok", "storage": "ok", "modules": "skipped", "jupyter": "ok",
-        "python": "ok", "containers": checks["containers"]["state"], "slurm": "ok"}
+        "runtime": "ok",
+        "catalog": "skipped",
+        "home": "ok",
+        "storage": "ok",
+        "modules": "skipped",
+        "jupyter": "ok",
+        "python": "ok",
+        "containers": checks["containers"]["state"],
+        "slurm": "ok",
+    }
     assert result.status == (1 if checks["containers"]["state"] == "failed" else 0)
     assert os.listdir(alice.home) == []  # it leaves nothing behind
     assert not cluster.jobs("kernelwright-selftest")
@@ -55,11 +73,21 @@ def test_a_user_sees_that_jobs_run_and_call_back(shared, alice, cluster):
 @pytest.mark.slurm
 def test_a_partition_that_starts_nothing_is_a_failure_and_leaves_no_job(shared, alice, cluster):
     env = {name: cluster.environ[name] for name in ("SLURM_CONF", "PATH")}
-    result = as_alice(alice, shared, "--json", "--slurm-timeout", "3", env=env, config="slurm: {defaults: {partition: closed}}\n")
+    result = as_alice(
+        alice,
+        shared,
+        "--json",
+        "--slurm-timeout",
+        "3",
+        env=env,
+        config="slurm: {defaults: {partition: closed}}\n",
+    )
     check = next(c for c in json.loads(result.stdout)["checks"] if c["name"] == "slurm")
     assert (result.status, check["state"]) == (1, "failed")
     assert not [j for j in cluster.jobs("kernelwright-selftest") if j[1] in {"PENDING", "RUNNING"}]
-    result = as_alice(alice, shared, "--json", env=env, config="slurm: {defaults: {partition: nonsense}}\n")
+    result = as_alice(
+        alice, shared, "--json", env=env, config="slurm: {defaults: {partition: nonsense}}\n"
+    )
     check = next(c for c in json.loads(result.stdout)["checks"] if c["name"] == "slurm")
     assert "partition" in check["message"].lower()
 
@@ -79,7 +107,13 @@ slurm: {submit: none}
     result = as_alice(alice, shared, "--json", config=config)
     checks = {c["name"]: c for c in json.loads(result.stdout)["checks"]}
     assert result.status == 1
-    for name, word in {"storage": "not writable", "modules": "no module nothing/1.0", "python": "/nowhere/python", "containers": "apptainer", "kernel gone": "kernel.json"}.items():
+    for name, word in {
+        "storage": "not writable",
+        "modules": "no module nothing/1.0",
+        "python": "/nowhere/python",
+        "containers": "apptainer",
+        "kernel gone": "kernel.json",
+    }.items():
         assert checks[name]["state"] == "failed", checks[name]
         assert word in checks[name]["message"]
     assert checks["slurm"]["state"] == "skipped"
@@ -125,13 +159,26 @@ def test_slurm_that_is_off_is_skipped(tmp_path):
 
 
 @pytest.mark.slurm
-@pytest.mark.parametrize(("template", "answers"), [("conda-slurm", ["env=analysis", "ntasks=2", "partition=debug"]), ("python-slurm", ["ntasks=1", "modules=base", "partition=debug"])])
-def test_marwan_templates_start_kernels_in_jobs_of_a_user(shared, alice, cluster, runtime, template, answers):
+@pytest.mark.parametrize(
+    ("template", "answers"),
+    [
+        ("conda-slurm", ["env=analysis", "ntasks=2", "partition=debug"]),
+        ("python-slurm", ["ntasks=1", "modules=base", "partition=debug"]),
+    ],
+)
+def test_marwan_templates_start_kernels_in_jobs_of_a_user(
+    shared, alice, cluster, runtime, template, answers
+):
     """The example's two templates, on a real Slurm: the kernel answers from within a job."""
     conf = shared / "etc/conf.d"
     shutil.copytree(ROOT / "docs/admins/examples/marwan/conf.d", conf)
     for path in conf.iterdir():
-        text = path.read_text().replace("defq", "debug").replace("/scratch/{user}", "{home}/scratch").replace("/shared/apps/kernelwright", f"{shared}/runtime")
+        text = (
+            path.read_text()
+            .replace("defq", "debug")
+            .replace("/scratch/{user}", "{home}/scratch")
+            .replace("/shared/apps/kernelwright", f"{shared}/runtime")
+        )
         path.write_text(text.replace("/shared", str(shared)))
     venv = (runtime / "venv").resolve()
     (shared / "envs").mkdir()
@@ -140,15 +187,28 @@ def test_marwan_templates_start_kernels_in_jobs_of_a_user(shared, alice, cluster
     (shared / "modulefiles/base.lua").write_text('setenv("FROM_MODULE", "yes")\n')
     assert alice.run(["mkdir", "-p", ".conda/envs"]).ok
     assert alice.run(["ln", "-s", venv, ".conda/envs/analysis"]).ok
-    env = {"KERNELWRIGHT_SITE_CONFIG": str(conf), **{name: cluster.environ[name] for name in ("SLURM_CONF", "PATH")}}
+    env = {
+        "KERNELWRIGHT_SITE_CONFIG": str(conf),
+        **{name: cluster.environ[name] for name in ("SLURM_CONF", "PATH")},
+    }
     program = shared / "runtime/bin/kernelwright"
-    made = alice.run([program, "create", "template", "My analysis", template, *answers, "--test-timeout", "200"], env=env, timeout=400)
+    made = alice.run(
+        [program, "create", "template", "My analysis", template, *answers, "--test-timeout", "200"],
+        env=env,
+        timeout=400,
+    )
     assert made.ok, made.stderr
-    tested = alice.run([program, "test", "my-analysis", "--json", "--timeout", "200"], env=env, timeout=400)
+    tested = alice.run(
+        [program, "test", "my-analysis", "--json", "--timeout", "200"], env=env, timeout=400
+    )
     assert tested.ok, tested.stdout + tested.stderr
     assert json.loads(tested.stdout)["output"].endswith("42\n")
-    running = cluster.run("squeue", "-h", "-t", "running,completing,completed", "-u", alice.name, "-o", "%P %C %j").splitlines()
+    running = cluster.run(
+        "squeue", "-h", "-t", "running,completing,completed", "-u", alice.name, "-o", "%P %C %j"
+    ).splitlines()
     wanted = f"debug {2 if template == 'conda-slurm' else 1} kw-"
     assert [job for job in running if job.startswith(wanted)], running
-    cluster.run("scancel", "-u", alice.name)  # it ends by itself within the lease; the next test need not wait
+    cluster.run(
+        "scancel", "-u", alice.name
+    )  # it ends by itself within the lease; the next test need not wait
     cluster.wait_no_jobs(120)

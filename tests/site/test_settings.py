@@ -65,11 +65,16 @@ def test_table_and_classes_have_the_same_keys_and_defaults():
     [
         ("etc/site.example.yaml", render.example),
         ("docs/reference/site-config.md", render.reference),
-        ("docs/reference/schemas/site.schema.json", lambda: json.dumps(render.schema(), indent=1) + "\n"),
+        (
+            "docs/reference/schemas/site.schema.json",
+            lambda: json.dumps(render.schema(), indent=1) + "\n",
+        ),
     ],
 )
 def test_generated_files_are_current(name, text):
-    assert (ROOT / name).read_text(encoding="utf-8") == text(), "run `python -m kernelwright.config.render .`"
+    assert (ROOT / name).read_text(encoding="utf-8") == text(), (
+        "run `python -m kernelwright.config.render .`"
+    )
 
 
 def test_the_schema_takes_the_examples_and_refuses_the_planted_mistakes():
@@ -77,9 +82,14 @@ def test_the_schema_takes_the_examples_and_refuses_the_planted_mistakes():
     import yaml
 
     validator = jsonschema.Draft202012Validator(render.schema())
-    for path in [*ROOT.glob("docs/admins/examples/*/conf.d/*.yaml"), ROOT / "etc/site.example.yaml"]:
+    for path in [
+        *ROOT.glob("docs/admins/examples/*/conf.d/*.yaml"),
+        ROOT / "etc/site.example.yaml",
+    ]:
         # BaseLoader's texts would fail the numbers; JSON of safe_load stands for an editor's reading
-        data = json.loads(json.dumps(yaml.safe_load(path.read_text(encoding="utf-8")) or {}, default=str))
+        data = json.loads(
+            json.dumps(yaml.safe_load(path.read_text(encoding="utf-8")) or {}, default=str)
+        )
         assert list(validator.iter_errors(data)) == [], path
     planted = yaml.safe_load((ROOT / "tests/site/planted.yaml").read_text())
     assert len(list(validator.iter_errors(json.loads(json.dumps(planted, default=str))))) >= 5
@@ -91,21 +101,38 @@ def test_later_files_win_and_entries_merge_by_name(folder):
         jupyter: {interfaces: [lab]}
         kernels: [{name: one, path: /1}, {name: two, path: /2}]
         """)
-    folder.write("""
+    folder.write(
+        """
         site: {name: B}
         jupyter: {interfaces: [notebook]}
         kernels: [{name: two, path: /two}, {name: three, path: /3}]
-        """, "20-more.yaml")
+        """,
+        "20-more.yaml",
+    )
     loaded = folder.load()
     assert (loaded.site.site.name, loaded.site.site.support) == ("B", "s")
     assert loaded.site.jupyter.interfaces == ("notebook",)
-    assert [(k["name"], k["path"]) for k in loaded.site.kernels] == [("one", "/1"), ("two", "/two"), ("three", "/3")]
+    assert [(k["name"], k["path"]) for k in loaded.site.kernels] == [
+        ("one", "/1"),
+        ("two", "/two"),
+        ("three", "/3"),
+    ]
     assert loaded.spots["site", "name"].file.endswith("20-more.yaml")
     assert loaded.spots["site", "support"].file.endswith("10-site.yaml")
     assert loaded.spots["kernels", "two", "path"].file.endswith("20-more.yaml")
 
 
-@pytest.mark.parametrize(("written", "value"), [("3.10", "3.10"), ("010", "010"), ("1_000", "1_000"), ("2026-01-01", "2026-01-01"), ("no", "no"), ("'true'", "true")])
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("3.10", "3.10"),
+        ("010", "010"),
+        ("1_000", "1_000"),
+        ("2026-01-01", "2026-01-01"),
+        ("no", "no"),
+        ("'true'", "true"),
+    ],
+)
 def test_texts_stay_as_they_stand_in_the_file(folder, written, value):
     folder.write(f"site: {{name: {written}}}\n")
     assert folder.load().site.site.name == value
@@ -116,25 +143,57 @@ def test_settings_survive_the_way_through_json(folder):
     site = folder.load().site
     assert site.containers.binds[2].target == "/data"
     assert site.containers.binds[2].mode == "ro"
-    assert decode(json.loads(json.dumps(encode(site)))) == dataclasses.replace(site, kernels=(), templates=())
+    assert decode(json.loads(json.dumps(encode(site)))) == dataclasses.replace(
+        site, kernels=(), templates=()
+    )
 
 
-def test_the_effective_settings_come_from_the_named_catalog_then_files_then_runtime(folder, monkeypatch, tmp_path):
+def test_the_effective_settings_come_from_the_named_catalog_then_files_then_runtime(
+    folder, monkeypatch, tmp_path
+):
     folder.write("site: {name: compiled}\nruntime: RUNTIME\n")
     assert folder.run("compile").status == 0
     folder.write("site: {name: edited}\nruntime: RUNTIME\n")
-    named = {"KERNELWRIGHT_CATALOG": str(folder.conf.parent / "catalog.json"), "KERNELWRIGHT_SITE_CONFIG": str(folder.conf)}
+    named = {
+        "KERNELWRIGHT_CATALOG": str(folder.conf.parent / "catalog.json"),
+        "KERNELWRIGHT_SITE_CONFIG": str(folder.conf),
+    }
     runtime = {"KERNELWRIGHT_RUNTIME": str(folder.runtime)}
     assert load_effective(named | runtime).site.name == "compiled"
-    assert load_effective({"KERNELWRIGHT_SITE_CONFIG": str(folder.conf)} | runtime).site.name == "edited"
+    assert (
+        load_effective({"KERNELWRIGHT_SITE_CONFIG": str(folder.conf)} | runtime).site.name
+        == "edited"
+    )
     assert load_effective(runtime).site.name == "compiled"
     assert load_effective({"KERNELWRIGHT_RUNTIME": str(tmp_path / "nowhere")}) == SiteConfig()
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b"null", b'{"version": 2, "config": {}}', b'{"version": 1}', b'{"version": 1, "config": []}', b"[" * 100_000, b"\xff\xfe", b"{}" * 9_000_000],
-    ids=["empty", "cut", "list", "null", "newer", "bare", "config is a list", "deep", "bytes", "huge"],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"version": 2, "config": {}}',
+        b'{"version": 1}',
+        b'{"version": 1, "config": []}',
+        b"[" * 100_000,
+        b"\xff\xfe",
+        b"{}" * 9_000_000,
+    ],
+    ids=[
+        "empty",
+        "cut",
+        "list",
+        "null",
+        "newer",
+        "bare",
+        "config is a list",
+        "deep",
+        "bytes",
+        "huge",
+    ],
 )
 def test_a_broken_catalog_leaves_the_defaults(tmp_path, content):
     path = tmp_path / "catalog.json"
@@ -142,7 +201,11 @@ def test_a_broken_catalog_leaves_the_defaults(tmp_path, content):
     assert load_effective({"KERNELWRIGHT_CATALOG": str(path)}) == SiteConfig()
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda p: os.symlink("/dev/zero", p)], ids=["fifo", "folder", "device"])
+@pytest.mark.parametrize(
+    "make",
+    [os.mkfifo, os.mkdir, lambda p: os.symlink("/dev/zero", p)],
+    ids=["fifo", "folder", "device"],
+)
 def test_a_catalog_that_is_no_file_leaves_the_defaults(tmp_path, make):
     path = tmp_path / "catalog.json"
     make(path)
@@ -151,10 +214,23 @@ def test_a_catalog_that_is_no_file_leaves_the_defaults(tmp_path, make):
 
 def test_a_hand_edited_catalog_of_wrong_types_leaves_defaults_for_those_values(tmp_path):
     path = tmp_path / "catalog.json"
-    config = {"site": {"name": 5, "support": "s"}, "build": [], "form": {"hours": "x", "cores": 3, "partitions": [1, {"name": "p"}]}, "future": 1}
-    path.write_text(json.dumps({"version": 1, "config": config, "kernels": [7, {"name": "k"}], "templates": {}}))
+    config = {
+        "site": {"name": 5, "support": "s"},
+        "build": [],
+        "form": {"hours": "x", "cores": 3, "partitions": [1, {"name": "p"}]},
+        "future": 1,
+    }
+    path.write_text(
+        json.dumps({"version": 1, "config": config, "kernels": [7, {"name": "k"}], "templates": {}})
+    )
     site = load_effective({"KERNELWRIGHT_CATALOG": str(path)})
-    assert (site.site.name, site.site.support, site.build.cores, site.form.hours, site.form.cores) == ("this site", "s", 4, 4, 3)
+    assert (
+        site.site.name,
+        site.site.support,
+        site.build.cores,
+        site.form.hours,
+        site.form.cores,
+    ) == ("this site", "s", 4, 4, 3)
     assert site.form.partitions == ({"name": "p"},)
     assert site.kernels == ({"name": "k"},)
 
@@ -173,5 +249,11 @@ def test_reading_a_catalog_imports_neither_yaml_nor_jinja2(folder):
         "site = load_effective({'KERNELWRIGHT_CATALOG': sys.argv[1]})\nassert site.site.name == 'a'\ncatalog.central(site)\n"
         "print([m for m in ('ruamel', 'ruamel.yaml', 'yaml', 'jinja2', 'jupyter_client', 'zmq') if m in sys.modules])"
     )
-    result = subprocess.run([sys.executable, "-c", code, folder.conf.parent / "catalog.json"], capture_output=True, text=True, timeout=60, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code, folder.conf.parent / "catalog.json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
     assert result.stdout.strip() == "[]"

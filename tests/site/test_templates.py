@@ -29,7 +29,14 @@ MARWAN = {
         "environment": {"prefix": {"path": "{{ env | env_folder }}"}},
         "modules": {"load": ["base", "{{ modules }}"], "purge": "{{ purge }}"},
         "env": {"TASKS": "{{ ntasks }}", "NOTE": "for {{ env }} on {{ partition }}"},
-        "launcher": {"slurm": {"partition": "{{ partition }}", "ntasks": "{{ ntasks }}", "account": "{{ account }}", "time": "01:00:00"}},
+        "launcher": {
+            "slurm": {
+                "partition": "{{ partition }}",
+                "ntasks": "{{ ntasks }}",
+                "account": "{{ account }}",
+                "time": "01:00:00",
+            }
+        },
     },
 }
 SITE = SiteConfig(form=Form(partitions=({"name": "defq"}, {"name": "gpu"})), templates=(MARWAN,))
@@ -40,7 +47,17 @@ def make(answers, **more):
 
 
 def test_answers_become_a_recipe():
-    recipe = make({"env": "/envs/a", "ntasks": "4", "modules": "gcc/12, openmpi", "partition": "gpu", "account": "p1", "purge": "1"}, name="My analysis")
+    recipe = make(
+        {
+            "env": "/envs/a",
+            "ntasks": "4",
+            "modules": "gcc/12, openmpi",
+            "partition": "gpu",
+            "account": "p1",
+            "purge": "1",
+        },
+        name="My analysis",
+    )
     assert (recipe.name, recipe.display_name) == ("my-analysis", "My analysis")
     assert recipe.environment.path == "/envs/a"
     assert recipe.modules.load == ("base", "gcc/12", "openmpi")
@@ -65,14 +82,26 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE, ids=[repr(t)[:20] for t in HOSTILE])
 def test_hostile_text_stays_data(text):
-    template = describe({"name": "t", "parameters": {"a": {}}, "recipe": {"environment": {"prefix": {"path": "/x/{{ a }}"}}, "env": {"ONE": "{{ a }}", "TWO": "<{{ a }}>"}}}, SITE)
+    template = describe(
+        {
+            "name": "t",
+            "parameters": {"a": {}},
+            "recipe": {
+                "environment": {"prefix": {"path": "/x/{{ a }}"}},
+                "env": {"ONE": "{{ a }}", "TWO": "<{{ a }}>"},
+            },
+        },
+        SITE,
+    )
     recipe = catalog.fill_in(template, {"a": text}, name="k", home=Path("/home/u"))
     assert recipe.environment.path == f"/x/{text}"
     assert dict(recipe.env) == {"ONE": text, "TWO": f"<{text}>"}
     assert load(dump(recipe), source="again") == recipe
 
 
-@pytest.mark.parametrize("text", ["a\nb", "a\0b", "a\x1b[31m", "x" * 201, "\ud800", "a\rb"], ids=repr)
+@pytest.mark.parametrize(
+    "text", ["a\nb", "a\0b", "a\x1b[31m", "x" * 201, "\ud800", "a\rb"], ids=repr
+)
 def test_text_with_control_characters_or_too_long_is_refused_by_the_question(text):
     with pytest.raises(AnswerError) as raised:
         make({"env": text}, name="k")
@@ -136,19 +165,36 @@ def test_a_template_reaches_nothing_but_its_answers(source):
 
 def test_form_fields_become_answers_by_id():
     template = catalog.template(SITE, "template:conda-slurm")
-    fields = {p["id"]: "v" for p in template["parameters"]} | {"kwt_other_x_x": "no", "kw_title": "no"}
+    fields = {p["id"]: "v" for p in template["parameters"]} | {
+        "kwt_other_x_x": "no",
+        "kw_title": "no",
+    }
     assert catalog.answers_from_form(template, fields) == dict.fromkeys(MARWAN["parameters"], "v")
 
 
 def test_a_fixed_value_is_not_asked_and_a_command_on_the_node_is_run_there():
-    entry = {"name": "t", "parameters": {"fixed": {"value": "/opt/x"}, "node": {"from": {"command": ["printf", "n1\\nn2\\n"], "when": "node"}}}, "recipe": {"environment": {"prefix": {"path": "{{ fixed }}"}}, "env": {"N": "{{ node }}"}}}
+    entry = {
+        "name": "t",
+        "parameters": {
+            "fixed": {"value": "/opt/x"},
+            "node": {"from": {"command": ["printf", "n1\\nn2\\n"], "when": "node"}},
+        },
+        "recipe": {"environment": {"prefix": {"path": "{{ fixed }}"}}, "env": {"N": "{{ node }}"}},
+    }
     template = describe(entry, SITE)
     assert [p["ask"] for p in template["parameters"]] == [False, False]
     recipe = catalog.fill_in(template, {}, name="k")
     assert (recipe.environment.path, recipe.env["N"]) == ("/opt/x", "n1")
     with pytest.raises(UserError):
         catalog.fill_in(template, {"fixed": "/tmp/evil"}, name="k")
-    broken = describe(entry | {"parameters": entry["parameters"] | {"node": {"from": {"command": ["false"], "when": "node"}}}}, SITE)
+    broken = describe(
+        entry
+        | {
+            "parameters": entry["parameters"]
+            | {"node": {"from": {"command": ["false"], "when": "node"}}}
+        },
+        SITE,
+    )
     with pytest.raises(UserError) as raised:
         catalog.fill_in(broken, {}, name="k")
     assert raised.value.code == "site-command-failed"
@@ -161,7 +207,10 @@ def test_hidden_and_unknown_templates_are_refused_in_words():
     assert (raised.value.code, "slurm.submit" in raised.value.message) == ("template-hidden", True)
     with pytest.raises(UserError) as raised:
         catalog.instantiate(SITE, "conda-slrm", {})
-    assert (raised.value.code, raised.value.hint) == ("no-such-template", "did you mean `conda-slurm`?")
+    assert (raised.value.code, raised.value.hint) == (
+        "no-such-template",
+        "did you mean `conda-slurm`?",
+    )
 
 
 def test_an_environment_is_found_by_its_name(tmp_path):
@@ -178,9 +227,23 @@ def test_an_environment_is_found_by_its_name(tmp_path):
             env_folder(bad, tmp_path)
 
 
-@pytest.mark.parametrize(("kind", "given", "value"), [("bool", "on", True), ("bool", "0", False), ("bool", False, False), ("list", "a, b\nc", ["a", "b", "c"]), ("list", ["a"], ["a"]), ("number", " 7 ", 7), ("gpu", "a100", "a100")])
+@pytest.mark.parametrize(
+    ("kind", "given", "value"),
+    [
+        ("bool", "on", True),
+        ("bool", "0", False),
+        ("bool", False, False),
+        ("list", "a, b\nc", ["a", "b", "c"]),
+        ("list", ["a"], ["a"]),
+        ("number", " 7 ", 7),
+        ("gpu", "a100", "a100"),
+    ],
+)
 def test_values_by_type(kind, given, value):
-    assert checked({"name": "p", "label": "P", "type": kind, "options": [], "max_length": 200}, given) == value
+    assert (
+        checked({"name": "p", "label": "P", "type": kind, "options": [], "max_length": 200}, given)
+        == value
+    )
 
 
 def test_numbers_with_fractions_where_the_bounds_have_them():

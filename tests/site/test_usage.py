@@ -24,7 +24,14 @@ def test_one_line_with_the_four_facts_and_the_time(tmp_path):
 
 def test_many_writers_never_mix_their_lines(tmp_path):
     site = SiteConfig(usage_log=str(tmp_path / "log"))
-    writers = [threading.Thread(target=lambda n=n: [usage.log(site, f"u{n}", "k" * 150, "venv", "ok") for _ in range(200)]) for n in range(8)]
+    writers = [
+        threading.Thread(
+            target=lambda n=n: [
+                usage.log(site, f"u{n}", "k" * 150, "venv", "ok") for _ in range(200)
+            ]
+        )
+        for n in range(8)
+    ]
     for writer in writers:
         writer.start()
     for writer in writers:

@@ -36,7 +36,11 @@ def test_init_writes_a_file_once(folder):
 def test_show_names_every_value_and_its_place(folder):
     folder.write("site: {name: A}\nslurm:\n  lease: 60\nkernels:\n  - {name: k, path: /k}\n")
     rows = {row["key"]: row for row in folder.run("show", "--json").json["values"]}
-    assert rows["slurm.lease"] == {"key": "slurm.lease", "value": 60, "source": f"{folder.conf}/10-site.yaml:3:10"}
+    assert rows["slurm.lease"] == {
+        "key": "slurm.lease",
+        "value": 60,
+        "source": f"{folder.conf}/10-site.yaml:3:10",
+    }
     assert rows["site.support"] == {"key": "site.support", "value": None, "source": "default"}
     assert rows["kernels.k"]["source"] == f"{folder.conf}/10-site.yaml:5:5"
     assert "slurm.lease" in folder.run("show", "slurm").out
@@ -49,7 +53,11 @@ def test_show_on_a_node_without_the_files_names_the_catalog(folder, monkeypatch)
     assert folder.run("compile").status == 0
     monkeypatch.delenv("KERNELWRIGHT_SITE_CONFIG")
     rows = {row["key"]: row for row in folder.run("show", "--json").json["values"]}
-    assert rows["site.name"] == {"key": "site.name", "value": "A", "source": str(folder.runtime / "etc/catalog.json")}
+    assert rows["site.name"] == {
+        "key": "site.name",
+        "value": "A",
+        "source": str(folder.runtime / "etc/catalog.json"),
+    }
 
 
 def test_adopt_adds_entries_and_keeps_the_file_as_it_was_written(folder):
@@ -59,12 +67,20 @@ def test_adopt_adds_entries_and_keeps_the_file_as_it_was_written(folder):
     folder.kernel("evil", display_name="a\x1b[31m\nb")
     answer = folder.run("adopt", folder.base / "kernels", "--json")
     assert answer.status == 0
-    assert [(e["name"], e.get("label")) for e in answer.json["added"]] == [("two-b", "Two_B"), ("evil", None), ("one", "One \u00e9")]
+    assert [(e["name"], e.get("label")) for e in answer.json["added"]] == [
+        ("two-b", "Two_B"),
+        ("evil", None),
+        ("one", "One \u00e9"),
+    ]
     assert [s["path"] for s in answer.json["skipped"]] == [str(folder.base / "kernels/broken")]
     path = folder.conf / "50-adopted.yaml"
     assert folder.load().findings == ()
     assert len(folder.load().site.kernels) == 3
-    path.write_text("# my note\nkernels:\n  # the first\n  - {name: mine, path: " + str(folder.kernel("mine")) + "}  # keep\n")
+    path.write_text(
+        "# my note\nkernels:\n  # the first\n  - {name: mine, path: "
+        + str(folder.kernel("mine"))
+        + "}  # keep\n"
+    )
     again = folder.run("adopt", folder.base / "kernels/one", folder.base / "kernels/mine")
     assert (again.status, "the site has it already" in again.err) == (0, True)
     text = path.read_text()
@@ -94,7 +110,9 @@ def test_entries_are_added_and_every_other_line_stays(tmp_path, case):
     path = tmp_path / "x.yaml"
     path.write_text(FILES[case])
     before = load(str(path)).site
-    add_entries(str(path), "kernels", [{"name": "new", "label": "N: #1 'é'", "path": "/n"}], note="a note")
+    add_entries(
+        str(path), "kernels", [{"name": "new", "label": "N: #1 'é'", "path": "/n"}], note="a note"
+    )
     loaded = load(str(path))
     assert [f.code for f in loaded.findings if f.severity == "error"] == []
     assert [k["name"] for k in loaded.site.kernels] == [*(k["name"] for k in before.kernels), "new"]
@@ -105,7 +123,16 @@ def test_entries_are_added_and_every_other_line_stays(tmp_path, case):
         assert line in path.read_text()
 
 
-@pytest.mark.parametrize("text", ["kernels: [{name: a, path: /a}]\n", "{site: {name: x}}\n", "- a\n", "kernels: 5\n", "kernels: [\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kernels: [{name: a, path: /a}]\n",
+        "{site: {name: x}}\n",
+        "- a\n",
+        "kernels: 5\n",
+        "kernels: [\n",
+    ],
+)
 def test_where_there_is_no_safe_place_nothing_is_written(tmp_path, text):
     from kernelwright.errors import UserError
     from kernelwright.site.append import add_entries
@@ -164,8 +191,19 @@ def entry_of(folder, source, monkeypatch):
     return name, file, folder.load()
 
 
-def test_add_takes_recipe_and_lock_and_drops_what_belongs_to_the_user(folder, tmp_path, monkeypatch):
-    source = bundle(tmp_path / "rna.tar.gz", {"rna/recipe.yml": RECIPE.encode(), "rna/conda.lock": b"lock", "../../evil/recipe.yml": b"x", "rna/deep/recipe.yml": b"x", "checks.json": b"{}"})
+def test_add_takes_recipe_and_lock_and_drops_what_belongs_to_the_user(
+    folder, tmp_path, monkeypatch
+):
+    source = bundle(
+        tmp_path / "rna.tar.gz",
+        {
+            "rna/recipe.yml": RECIPE.encode(),
+            "rna/conda.lock": b"lock",
+            "../../evil/recipe.yml": b"x",
+            "rna/deep/recipe.yml": b"x",
+            "checks.json": b"{}",
+        },
+    )
     name, file, loaded = entry_of(folder, source, monkeypatch)
     assert (name, file) == ("rna", str(folder.conf / "60-rna.yaml"))
     assert loaded.findings == ()
@@ -182,7 +220,15 @@ def test_add_takes_recipe_and_lock_and_drops_what_belongs_to_the_user(folder, tm
 
 @pytest.mark.parametrize(
     "members",
-    [{}, {"other.txt": b"x"}, {"recipe.yml": b"version: ["}, {"recipe.yml": b"\xff\xfe"}, {"recipe.yml": None}, {"a/b/recipe.yml": RECIPE.encode()}, {"recipe.yml": b"name: ../x\nenvironment: {venv: {}}"}],
+    [
+        {},
+        {"other.txt": b"x"},
+        {"recipe.yml": b"version: ["},
+        {"recipe.yml": b"\xff\xfe"},
+        {"recipe.yml": None},
+        {"a/b/recipe.yml": RECIPE.encode()},
+        {"recipe.yml": b"name: ../x\nenvironment: {venv: {}}"},
+    ],
     ids=["empty", "no recipe", "no YAML", "no UTF-8", "a link", "too deep", "bad name"],
 )
 def test_a_broken_bundle_adds_nothing(folder, tmp_path, members):
@@ -192,7 +238,11 @@ def test_a_broken_bundle_adds_nothing(folder, tmp_path, members):
     assert os.listdir(folder.conf) == []
 
 
-@pytest.mark.parametrize("data", [b"", b"\x1f\x8b\x08broken", b"\0" * 4096, None], ids=["empty", "cut", "zeros", "missing"])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\x1f\x8b\x08broken", b"\0" * 4096, None],
+    ids=["empty", "cut", "zeros", "missing"],
+)
 def test_what_is_no_bundle_adds_nothing(folder, tmp_path, data):
     path = tmp_path / "b.tar.gz"
     if data is not None:
@@ -221,7 +271,17 @@ def test_check_start_really_starts_each_central_kernel(folder):
 
 
 def test_every_action_explains_itself(folder, capsys):
-    for action in ("init", "check", "show", "compile", "build", "prefetch", "adopt", "add", "selftest"):
+    for action in (
+        "init",
+        "check",
+        "show",
+        "compile",
+        "build",
+        "prefetch",
+        "adopt",
+        "add",
+        "selftest",
+    ):
         with pytest.raises(SystemExit) as raised:
             folder.run(action, "--help")
         assert raised.value.code == 0

@@ -65,8 +65,12 @@ def _runtime(loaded: Loaded, environ: Mapping[str, str]) -> Path:
 
 
 def _write(target: Path, data: bytes) -> None:
-    with explained(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.parent.is_dir():
+        with explained(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.parent.chmod(
+                0o755
+            )  # whatever the admin's umask: everybody reads what lies there
     try:
         if target.read_bytes() == data and target.stat().st_mode & 0o444 == 0o444:
             return
