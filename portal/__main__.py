@@ -19,15 +19,27 @@ HERE = Path(__file__).resolve().parent.parent
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="portal", description="A preview of the app in a stand-in for the Open OnDemand dashboard.")
+    parser = argparse.ArgumentParser(
+        prog="portal",
+        description="A preview of the app in a stand-in for the Open OnDemand dashboard.",
+    )
     parser.add_argument("--app", type=Path, default=HERE, help="the app's folder")
     parser.add_argument("--subapp", type=Path, help="a sub-app's YAML file, merged over the form")
-    parser.add_argument("--home", type=Path, default=Path(os.environ.get("KERNELWRIGHT_HOME") or Path.home()))
+    parser.add_argument(
+        "--home", type=Path, default=Path(os.environ.get("KERNELWRIGHT_HOME") or Path.home())
+    )
     parser.add_argument("--port", type=int, default=0, help="0: a free one")
-    parser.add_argument("--release", default="4.2", choices=["3.1", "4.0", "4.1", "4.2"], help="whose caching to imitate")
+    parser.add_argument(
+        "--release",
+        default="4.2",
+        choices=["3.1", "4.0", "4.1", "4.2"],
+        help="whose caching to imitate",
+    )
     parser.add_argument("--dynamic", action="store_true", help="bc_dynamic_js on")
     parser.add_argument("--csp", action="store_true", help="content security policy on")
-    parser.add_argument("--poll", type=float, default=10.0, help="seconds between two looks at the cards")
+    parser.add_argument(
+        "--poll", type=float, default=10.0, help="seconds between two looks at the cards"
+    )
     parser.add_argument("--queues", default="", help="names for auto_queues, with commas")
     default = os.environ.get("PORTAL_SCHEDULER", "auto")
     parser.add_argument("--scheduler", default=default, choices=["local", "slurm", "auto"])

@@ -18,10 +18,17 @@ from .settings import BASE
 if TYPE_CHECKING:
     from types import TracebackType
 
-FIELD = re.compile(r"<(input|select|textarea)\b([^>]*)>(.*?)(?=<(?:input|select|textarea|small|button|/div))", re.S)
+FIELD = re.compile(
+    r"<(input|select|textarea)\b([^>]*)>(.*?)(?=<(?:input|select|textarea|small|button|/div))",
+    re.DOTALL,
+)
 ATTRIBUTE = re.compile(r'([a-z-]+)="([^"]*)"')
-CARD = re.compile(r'<section class="card card-(\w+)" id="id_([0-9a-f-]{36})".*?</section>', re.S)
-LOGIN = re.compile(r'<form action="([^"]*/login[^"]*)".*?name="password" value="([^"]*)"', re.S)
+CARD = re.compile(
+    r'<section class="card card-(\w+)" id="id_([0-9a-f-]{36})".*?</section>', re.DOTALL
+)
+LOGIN = re.compile(
+    r'<form action="([^"]*/login[^"]*)".*?name="password" value="([^"]*)"', re.DOTALL
+)
 NAME = "batch_connect_session_context"
 
 
@@ -39,13 +46,16 @@ class Person:
         self._form = f"{BASE}/batch_connect/{token}/session_contexts"
         self._http: aiohttp.ClientSession
 
-    async def __aenter__(self) -> Person:
+    async def __aenter__(self) -> Person:  # noqa: PYI034 - typing.Self is newer than Python 3.10
         self._http = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
         await self.text("GET", f"/?key={self._key}")
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self._http.close()
 
@@ -69,7 +79,9 @@ class Person:
         for name, value in answers.items():
             values[f"{NAME}[{name}]"] = value
         page = await self.text("POST", self._form, data=values)
-        if box := re.search(r'<div class="alert alert-danger" role="alert">.*?<pre>(.*?)</pre>', page, re.S):
+        if box := re.search(
+            r'<div class="alert alert-danger" role="alert">.*?<pre>(.*?)</pre>', page, re.DOTALL
+        ):
             raise PreviewError(html.unescape(box[1]))
         new = [card for card in await self.cards() if card not in before]
         if not new:
@@ -132,7 +144,9 @@ class Jupyter:
         url = f"{self._root}{self.base}/api/kernels"
         async with self._http.post(url, json={"name": kernel}, headers=headers) as answer:
             if answer.status != 201:
-                raise PreviewError(f"the kernel {kernel} did not start: {answer.status} {(await answer.text())[:300]}")
+                raise PreviewError(
+                    f"the kernel {kernel} did not start: {answer.status} {(await answer.text())[:300]}"
+                )
             kernel_id = (await answer.json())["id"]
         try:
             return await asyncio.wait_for(self._cell(kernel_id, code), seconds)
@@ -142,11 +156,31 @@ class Jupyter:
     async def _cell(self, kernel_id: str, code: str) -> str:
         session = uuid.uuid4().hex
         url = f"{self._root}{self.base}/api/kernels/{kernel_id}/channels?session_id={session}"
-        header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "username": "", "session": session, "version": "5.3"}
-        content = {"code": code, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False}
+        header = {
+            "msg_id": uuid.uuid4().hex,
+            "msg_type": "execute_request",
+            "username": "",
+            "session": session,
+            "version": "5.3",
+        }
+        content = {
+            "code": code,
+            "silent": False,
+            "store_history": False,
+            "user_expressions": {},
+            "allow_stdin": False,
+        }
         said = ""
-        async with self._http.ws_connect(url, headers={"Origin": self._root}, max_msg_size=0) as socket:
-            message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
+        async with self._http.ws_connect(
+            url, headers={"Origin": self._root}, max_msg_size=0
+        ) as socket:
+            message = {
+                "header": header,
+                "parent_header": {},
+                "metadata": {},
+                "content": content,
+                "channel": "shell",
+            }
             await socket.send_json(message)
             async for frame in socket:
                 if frame.type is not aiohttp.WSMsgType.TEXT:
@@ -158,7 +192,9 @@ class Jupyter:
                     said += reply["content"]["text"]
                 elif reply["msg_type"] == "error":
                     raise PreviewError("\n".join(reply["content"]["traceback"]))
-                elif reply["msg_type"] == "status" and reply["content"]["execution_state"] == "idle":
+                elif (
+                    reply["msg_type"] == "status" and reply["content"]["execution_state"] == "idle"
+                ):
                     return said
         raise PreviewError("the WebSocket closed before the cell had run")
 

@@ -27,9 +27,18 @@ CREATE_TIMEOUT = 600.0
 
 def main(words: list[str] | None = None) -> int:
     """Make the kernel, start the preview, and stay or check."""
-    parser = argparse.ArgumentParser(prog="demo", description="Kernelwright in a preview of Open OnDemand.")
-    parser.add_argument("--runtime", type=Path, default=HERE / ".runtime", help="the runtime that `make install` made")
-    parser.add_argument("--home", type=Path, default=HERE / ".demo/home", help="the throw-away home")
+    parser = argparse.ArgumentParser(
+        prog="demo", description="Kernelwright in a preview of Open OnDemand."
+    )
+    parser.add_argument(
+        "--runtime",
+        type=Path,
+        default=HERE / ".runtime",
+        help="the runtime that `make install` made",
+    )
+    parser.add_argument(
+        "--home", type=Path, default=HERE / ".demo/home", help="the throw-away home"
+    )
     parser.add_argument("--port", type=int, default=0, help="0: a free one")
     parser.add_argument("--check", action="store_true", help="drive the whole path and end")
     given = parser.parse_args(words)
@@ -46,20 +55,41 @@ def main(words: list[str] | None = None) -> int:
 
 def surroundings(home: Path, runtime: Path) -> dict[str, str]:
     """The environment in which the demonstration's home is the home."""
-    dropped = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "JUPYTER_PATH", "JUPYTER_DATA_DIR", "XDG_DATA_HOME"}
+    dropped = {
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "VIRTUAL_ENV",
+        "JUPYTER_PATH",
+        "JUPYTER_DATA_DIR",
+        "XDG_DATA_HOME",
+    }
     kept = {k: v for k, v in os.environ.items() if k not in dropped}
-    return {**kept, "HOME": str(home), "KERNELWRIGHT_HOME": str(home), "KERNELWRIGHT_RUNTIME": str(runtime)}
+    return {
+        **kept,
+        "HOME": str(home),
+        "KERNELWRIGHT_HOME": str(home),
+        "KERNELWRIGHT_RUNTIME": str(runtime),
+    }
 
 
 def make_kernel(runtime: Path, environ: dict[str, str]) -> None:
     """`kernelwright create venv demo`, unless it is there already."""
     command = str(runtime / "bin/kernelwright")
     try:
-        there = subprocess.run([command, "show", KERNEL, "--json"], env=environ, capture_output=True, timeout=60, check=False)
+        there = subprocess.run(
+            [command, "show", KERNEL, "--json"],
+            env=environ,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
         if there.returncode == 0:
             return
         made = subprocess.run(
-            [command, "create", "venv", KERNEL, "--display-name", "Demo"], env=environ, timeout=CREATE_TIMEOUT, check=False
+            [command, "create", "venv", KERNEL, "--display-name", "Demo"],
+            env=environ,
+            timeout=CREATE_TIMEOUT,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PreviewError(f"`{command}` cannot be run: {error}") from error
@@ -69,7 +99,9 @@ def make_kernel(runtime: Path, environ: dict[str, str]) -> None:
 
 async def _serve(home: Path, environ: dict[str, str], port: int, *, check: bool) -> int:
     scheduler = environ.get("PORTAL_SCHEDULER", "local" if check else "auto")
-    settings = Settings(app=HERE, home=home, scheduler=scheduler, environ=environ, poll=2.0 if check else 5.0)
+    settings = Settings(
+        app=HERE, home=home, scheduler=scheduler, environ=environ, poll=2.0 if check else 5.0
+    )
     runner = web.AppRunner(build(settings), access_log=None)
     await runner.setup()
     try:
@@ -77,7 +109,10 @@ async def _serve(home: Path, environ: dict[str, str], port: int, *, check: bool)
         address = f"http://127.0.0.1:{runner.addresses[0][1]}/?key={settings.key}"
         if check:
             return await _check(address)
-        print(f"\nThe preview is ready. Open this address:\n\n    {address}\n\nCtrl-C ends it, with its sessions.", flush=True)
+        print(
+            f"\nThe preview is ready. Open this address:\n\n    {address}\n\nCtrl-C ends it, with its sessions.",
+            flush=True,
+        )
         ended = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, ended.set)
@@ -94,7 +129,9 @@ async def _check(address: str) -> int:
         jupyter = await person.connect(card)
         known = await jupyter.get("/api/kernelspecs")
         if known["default"] != KERNEL:
-            raise PreviewError(f"a new notebook would start with {known['default']}, not with {KERNEL}")
+            raise PreviewError(
+                f"a new notebook would start with {known['default']}, not with {KERNEL}"
+            )
         said = (await jupyter.run(KERNEL, "import sys; print(6 * 7, sys.prefix)")).split(maxsplit=1)
         await person.act(card, "cancel")
     if len(said) != 2 or said[0] != "42" or ".local/share/kernelwright/kernels/" not in said[1]:

@@ -11,9 +11,10 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from .settings import Settings
+if TYPE_CHECKING:
+    from .settings import Settings
 
 State = Literal["queued", "running", "completed"]
 GRACE = 30.0  # seconds between TERM and KILL, as Slurm's KillWait
@@ -76,7 +77,7 @@ class _Local:
     async def finish(self, grace: float) -> None:
         """Wait for the end, and enforce it after `grace` seconds."""
         until = time.monotonic() + grace
-        while time.monotonic() < until and self.members():
+        while time.monotonic() < until and self.members():  # noqa: ASYNC110 - /proc sends no events
             await asyncio.sleep(0.1)
         self.signal(signal.SIGKILL)
         self.child.poll()
@@ -92,9 +93,16 @@ class LocalJobs:
 
     async def submit(self, script: str, options: dict[str, Any], root: Path) -> str:
         """Run the script with the job's own environment; output.log takes both streams."""
+        child = self._start(script, options, root)
+        wall = float(options.get("script", {}).get("wall_time") or "inf")
+        job = _Local(child, f"{MARK}={root.name}".encode(), time.monotonic() + wall)
+        self._jobs[str(child.pid)] = job
+        return str(child.pid)
+
+    def _start(self, script: str, options: dict[str, Any], root: Path) -> subprocess.Popen[bytes]:
         env = {**self._settings.job_environ(), **_job_environment(options), MARK: root.name}
         with (root / "output.log").open("ab") as log:
-            child = subprocess.Popen(
+            return subprocess.Popen(
                 ["/bin/bash", "-c", script, SPOOLED],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -103,10 +111,6 @@ class LocalJobs:
                 env=env,
                 start_new_session=True,
             )
-        wall = float(options.get("script", {}).get("wall_time") or "inf")
-        job = _Local(child, f"{MARK}={root.name}".encode(), time.monotonic() + wall)
-        self._jobs[str(child.pid)] = job
-        return str(child.pid)
 
     async def state(self, job_id: str) -> State:
         """Running until the bash has ended; the walltime is kept as Slurm would."""
@@ -147,10 +151,22 @@ class SlurmJobs:
     async def submit(self, script: str, options: dict[str, Any], root: Path) -> str:
         """Hand the job to sbatch; its complaint is the SubmitError."""
         given = self._settings.job_environ()
-        passed = {k: v for k, v in given.items() if k.startswith("KERNELWRIGHT_")} | _job_environment(options)
-        argv = ["sbatch", "--parsable", "-D", str(root), "-o", str(root / "output.log"), *slurm_options(options)]
+        passed = {
+            k: v for k, v in given.items() if k.startswith("KERNELWRIGHT_")
+        } | _job_environment(options)
+        argv = [
+            "sbatch",
+            "--parsable",
+            "-D",
+            str(root),
+            "-o",
+            str(root / "output.log"),
+            *slurm_options(options),
+        ]
         argv += ["--export", ",".join(["NONE" if not passed else "HOME", *passed])]
-        status, out, err = await _call(argv, timeout=60, stdin=script, env={**os.environ, **given, **passed})
+        status, out, err = await _call(
+            argv, timeout=60, stdin=script, env={**os.environ, **given, **passed}
+        )
         if status != 0:
             raise SubmitError(err.strip() or f"sbatch ended with status {status}")
         return out.strip().split(";")[0]
@@ -183,7 +199,12 @@ def slurm_options(options: dict[str, Any]) -> list[str]:
         "-n": script.get("cores"),
         "--gpus-per-node": script.get("gpus_per_node"),
     }
-    argv = [word for flag, value in flags.items() if value not in (None, "") for word in (flag, str(value))]
+    argv = [
+        word
+        for flag, value in flags.items()
+        if value not in (None, "")
+        for word in (flag, str(value))
+    ]
     if wall := script.get("wall_time"):
         argv += ["-t", str(max(1, int(wall) // 60))]
     return argv + [str(word) for word in script.get("native") or []]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import html
-from pathlib import Path
+import time
 from typing import TYPE_CHECKING, Any
 
 from .settings import BASE
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .sessions import Card
     from .settings import Settings
 
@@ -26,10 +28,14 @@ WAITING = {
 }
 
 
-def page(settings: Settings, title: str, body: str, *, crumbs: tuple[tuple[str, str | None], ...] = ()) -> str:
+def page(
+    settings: Settings, title: str, body: str, *, crumbs: tuple[tuple[str, str | None], ...] = ()
+) -> str:
     """A whole page in the dashboard's dress."""
     trail = "".join(
-        f'<li><a href="{h(link)}">{h(text)}</a></li>' if link else f'<li aria-current="page">{h(text)}</li>'
+        f'<li><a href="{h(link)}">{h(text)}</a></li>'
+        if link
+        else f'<li aria-current="page">{h(text)}</li>'
         for text, link in (("Home", f"{BASE}/"), *crumbs)
     )
     dynamic = f'<script src="{BASE}/static/dynamic.js" defer></script>' if settings.dynamic else ""
@@ -114,7 +120,9 @@ def sessions_page(settings: Settings, cards: str) -> str:
 <div class="row"><aside>{_app_list(settings, "Kernelwright")}</aside>
 <div class="col wide" id="sessions" data-poll="{int(settings.poll * 1000)}" data-url="{BASE}/batch_connect/sessions?fragment=1">{cards}</div></div>
 <p><a href="{link}">New session</a></p>"""
-    return page(settings, "My Interactive Sessions", body, crumbs=(("My Interactive Sessions", None),))
+    return page(
+        settings, "My Interactive Sessions", body, crumbs=(("My Interactive Sessions", None),)
+    )
 
 
 def cards_html(settings: Settings, cards: list[Card]) -> str:
@@ -141,7 +149,11 @@ def card_html(settings: Settings, card: Card) -> str:
         right = f"<b>1 node</b> | {WORDS[state]}"
         button = f'<form action="{base}/cancel" method="post">{token}<button class="btn btn-danger">&#10006; Cancel</button></form>'
     root = h(record["staged_root"])
-    last = card.parts.get("view") if state == "running" else f"{card.parts.get('completed', '')}<p>{WAITING[state]}</p>"
+    last = (
+        card.parts.get("view")
+        if state == "running"
+        else f"{card.parts.get('completed', '')}<p>{WAITING[state]}</p>"
+    )
     return f"""<section class="card card-{state}" id="id_{session}" data-id="{session}" data-state="{state}">
 <div class="card-head"><h2>{h(record["title"])} ({h(str(record["job_id"]))})</h2><div class="right">{right}</div></div>
 <div class="card-body">{button}{_facts(record, state)}
@@ -151,12 +163,12 @@ def card_html(settings: Settings, card: Card) -> str:
 
 
 def _facts(record: dict[str, Any], state: str) -> str:
-    created = datetime.datetime.fromtimestamp(record["created_at"], datetime.timezone.utc)
+    created = dt.datetime.fromtimestamp(record["created_at"], dt.timezone.utc)
     lines = [f"<p><strong>Created at:</strong> {created:%Y-%m-%d %H:%M:%S} UTC</p>"]
     if state == "running":
         lines.insert(0, '<p><strong>Host:</strong> <span class="badge">&gt;_ 127.0.0.1</span></p>')
     if state != "completed" and record.get("wall_time"):
-        left = max(0, int(record["created_at"] + record["wall_time"] - datetime.datetime.now().timestamp()))
+        left = max(0, int(record["created_at"] + record["wall_time"] - time.time()))
         hours, minutes = divmod(left // 60, 60)
         words = f"{hours} hours and {minutes} minutes" if hours else f"{minutes} minutes"
         lines.append(f"<p><strong>Time Remaining:</strong> {words}</p>")
@@ -172,5 +184,12 @@ def listing(settings: Settings, folder: Path) -> str:
         body = f'<div class="alert alert-danger">{h(str(error))}</div>'
     else:
         body = ""
-    rows = "".join(f'<li><a href="{BASE}/files/fs{h(str(folder / n))}">{h(n)}</a></li>' for n in names)
-    return page(settings, "Files", f"<h1>{h(str(folder))}</h1>{body}<ul>{rows}</ul>", crumbs=(("Files", None),))
+    rows = "".join(
+        f'<li><a href="{BASE}/files/fs{h(str(folder / n))}">{h(n)}</a></li>' for n in names
+    )
+    return page(
+        settings,
+        "Files",
+        f"<h1>{h(str(folder))}</h1>{body}<ul>{rows}</ul>",
+        crumbs=(("Files", None),),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp import WSMsgType, web
@@ -13,10 +13,24 @@ if TYPE_CHECKING:
     from multidict import CIMultiDictProxy
 
 HOST = re.compile(r"127\.0\.0\.1|localhost")  # host_regex: this machine only
-HOP = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "proxy-authorization", "authorization"}
+HOP = {
+    "connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "proxy-authorization",
+    "authorization",
+}
 COOKIE = "portal_key"
 CHUNK = 1 << 16
-WEBSOCKET = {"sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions", "sec-websocket-protocol"}
+WEBSOCKET = {
+    "sec-websocket-key",
+    "sec-websocket-version",
+    "sec-websocket-extensions",
+    "sec-websocket-protocol",
+}
 SESSION = web.AppKey("proxy_session", aiohttp.ClientSession)
 
 
@@ -31,9 +45,13 @@ async def handle(request: web.Request) -> web.StreamResponse:
             return await _websocket(request, url)
         return await _http(request, url)
     except aiohttp.ClientConnectorError:
-        return web.Response(status=503, text="Service Unavailable: nothing listens there yet, or any more")
+        return web.Response(
+            status=503, text="Service Unavailable: nothing listens there yet, or any more"
+        )
     except aiohttp.ClientError:
-        return web.Response(status=502, text="Proxy Error: the server there ended in the middle of its answer")
+        return web.Response(
+            status=502, text="Proxy Error: the server there ended in the middle of its answer"
+        )
     except ConnectionError:  # the browser has gone meanwhile: nobody reads this
         return web.Response(status=499)
 
@@ -98,9 +116,10 @@ async def _websocket(request: web.Request, url: str) -> web.StreamResponse:
 
 
 async def _pump(
-    source: web.WebSocketResponse | aiohttp.ClientWebSocketResponse,
-    sink: web.WebSocketResponse | aiohttp.ClientWebSocketResponse,
+    source: Any,
+    sink: Any,
 ) -> None:
+    """Pass messages on from one WebSocket, the browser's or the server's, to the other."""
     async for message in source:
         if message.type is WSMsgType.TEXT:
             await sink.send_str(message.data)
@@ -112,5 +131,7 @@ def _headers(given: CIMultiDictProxy[str], drop: set[str]) -> list[tuple[str, st
     """Host and Origin stay as they are (ProxyPreserveHost); the preview's own cookie does not travel."""
     found = [(k, v) for k, v in given.items() if k.lower() not in drop and k.lower() != "cookie"]
     pairs = "; ".join(given.getall("Cookie", [])).split(";")
-    kept = "; ".join(pair.strip() for pair in pairs if pair.split("=")[0].strip() not in {COOKIE, ""})
+    kept = "; ".join(
+        pair.strip() for pair in pairs if pair.split("=")[0].strip() not in {COOKIE, ""}
+    )
     return [*found, ("Cookie", kept)] if kept else found

@@ -6,9 +6,10 @@ import asyncio
 import base64
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .settings import Settings
+if TYPE_CHECKING:
+    from .settings import Settings
 
 RENDER = Path(__file__).with_name("render.rb")
 TIMEOUT = 60.0
@@ -51,7 +52,9 @@ async def ask(settings: Settings, action: str, **more: Any) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = json.loads(out)
     except ValueError as error:
-        raise AppError(err.decode("utf-8", "replace").strip() or "the app's Ruby said nothing") from error
+        raise AppError(
+            err.decode("utf-8", "replace").strip() or "the app's Ruby said nothing"
+        ) from error
     if "error" in answer:
         raise AppError(answer["error"])
     return answer

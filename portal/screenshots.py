@@ -29,7 +29,17 @@ CODE = "import sys, platform\nprint(sys.prefix)\nplatform.python_version()"
 @contextmanager
 def preview(home: Path, environ: dict[str, str]) -> Iterator[str]:
     """The preview in a process of its own, with its sessions ended at the end; gives its address."""
-    argv = [sys.executable, "-m", "portal", "--home", str(home), "--poll", "1", "--scheduler", "local"]
+    argv = [
+        sys.executable,
+        "-m",
+        "portal",
+        "--home",
+        str(home),
+        "--poll",
+        "1",
+        "--scheduler",
+        "local",
+    ]
     child = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=environ, cwd=demo.HERE)
     assert child.stdout is not None
     try:
@@ -55,7 +65,7 @@ def launch(page: Any, address: str, choice: str, **answers: str) -> str:
         page.fill(PREFIX + name, value)
     page.get_by_role("button", name="Launch").click()
     page.wait_for_selector("section.card")
-    return f'#{page.locator("section.card").first.get_attribute("id")}'
+    return f"#{page.locator('section.card').first.get_attribute('id')}"
 
 
 def form(page: Any, address: str, images: Path) -> None:
@@ -90,7 +100,13 @@ def session(page: Any, address: str, images: Path) -> None:
 
 def failure(page: Any, address: str, images: Path) -> None:
     """A kernel that cannot be made."""
-    card = launch(page, address, "new:packages", kw_title="Typing error", kw_packages="numpyy-with-a-typing-error")
+    card = launch(
+        page,
+        address,
+        "new:packages",
+        kw_title="Typing error",
+        kw_packages="numpyy-with-a-typing-error",
+    )
     page.wait_for_selector(f"{card}[data-state=running], {card}[data-state=completed]")
     page.evaluate("for (const d of document.querySelectorAll('.ood-info details')) d.open = true")
     take(page, images / "card-failure.png", card)
@@ -98,7 +114,9 @@ def failure(page: Any, address: str, images: Path) -> None:
 
 def main() -> int:
     """Take all pictures in a throw-away home."""
-    parser = argparse.ArgumentParser(prog="screenshots", description="Take the pictures of the documentation.")
+    parser = argparse.ArgumentParser(
+        prog="screenshots", description="Take the pictures of the documentation."
+    )
     parser.add_argument("--home", type=Path, help="an empty folder; default: a temporary one")
     parser.add_argument("--images", type=Path, default=demo.HERE / "docs/images")
     given = parser.parse_args()

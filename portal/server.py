@@ -6,6 +6,7 @@ import hmac
 import mimetypes
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 import aiohttp
@@ -15,9 +16,13 @@ from . import jobs, pages, proxy, ruby
 from .sessions import Sessions
 from .settings import BASE, Settings
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
 SETTINGS = web.AppKey("settings", Settings)
 SESSIONS = web.AppKey("sessions", Sessions)
-JOBS = web.AppKey("jobs", jobs.LocalJobs)
 FIELD = re.compile(r"batch_connect_session_context\[([a-z_0-9]+)\]")
 STATIC = Path(__file__).with_name("static")
 BODY_LIMIT = 8 << 20
@@ -50,11 +55,13 @@ def build(settings: Settings) -> web.Application:
     return app
 
 
-async def _lifetime(app: web.Application):
+async def _lifetime(app: web.Application) -> AsyncIterator[None]:
     chosen = await jobs.choose(app[SETTINGS])
     app[SESSIONS] = Sessions(app[SETTINGS], chosen)
     app[proxy.SESSION] = aiohttp.ClientSession(
-        auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None, connect=10)
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, connect=10),
     )
     yield
     await app[proxy.SESSION].close()
@@ -62,7 +69,7 @@ async def _lifetime(app: web.Application):
 
 
 @web.middleware
-async def _guard(request: web.Request, handler) -> web.StreamResponse:
+async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Other users of this machine reach its loopback too: only who was given the address comes in."""
     settings = request.app[SETTINGS]
     if request.host.rsplit(":", 1)[0] not in {"127.0.0.1", "localhost"}:
@@ -71,8 +78,12 @@ async def _guard(request: web.Request, handler) -> web.StreamResponse:
         answer: web.StreamResponse = web.HTTPFound(request.path)
         answer.set_cookie(proxy.COOKIE, settings.key, httponly=True, samesite="Lax", path="/")
         return answer
-    if not hmac.compare_digest(request.cookies.get(proxy.COOKIE, "").encode(), settings.key.encode()):
-        raise web.HTTPForbidden(text="open the whole address that the preview printed, with its key")
+    if not hmac.compare_digest(
+        request.cookies.get(proxy.COOKIE, "").encode(), settings.key.encode()
+    ):
+        raise web.HTTPForbidden(
+            text="open the whole address that the preview printed, with its key"
+        )
     response = await handler(request)
     if not request.path.startswith("/node/") and not response.prepared:
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -93,10 +104,14 @@ async def _home(request: web.Request) -> web.StreamResponse:
 async def _form(request: web.Request) -> web.StreamResponse:
     sessions = request.app[SESSIONS]
     values = sessions.values_of(request.query.get("session_id", "")) or sessions.last_values()
-    return await _form_with(request, {k: str(v).encode("utf-8", "replace") for k, v in values.items()})
+    return await _form_with(
+        request, {k: str(v).encode("utf-8", "replace") for k, v in values.items()}
+    )
 
 
-async def _form_with(request: web.Request, values: dict[str, bytes], error: str = "") -> web.Response:
+async def _form_with(
+    request: web.Request, values: dict[str, bytes], error: str = ""
+) -> web.Response:
     settings, sessions = request.app[SETTINGS], request.app[SESSIONS]
     try:
         definition = await sessions.definition()
@@ -104,7 +119,9 @@ async def _form_with(request: web.Request, values: dict[str, bytes], error: str 
         answer = await ruby.ask(settings, "form", definition=definition, values=ruby.packed(shown))
     except ruby.AppError as failure:
         return _html(pages.broken_form(settings, str(failure)))
-    return _html(pages.form_page(settings, definition.get("title") or "Kernelwright", answer, error))
+    return _html(
+        pages.form_page(settings, definition.get("title") or "Kernelwright", answer, error)
+    )
 
 
 async def _launch(request: web.Request) -> web.StreamResponse:
@@ -163,9 +180,14 @@ async def _files(request: web.Request) -> web.StreamResponse:
     if ".." in path.parts or not path.is_relative_to(settings.home):
         raise web.HTTPForbidden(text="outside the allowed folders")
     wants_json = request.headers.get("Accept", "").startswith("application/json")
+    return _file(settings, path, wants_json=wants_json)
+
+
+def _file(settings: Settings, path: Path, *, wants_json: bool) -> web.StreamResponse:
     if path.is_file():
         kind = mimetypes.guess_type(path.name)[0] or "text/plain"
-        return web.Response(body=path.read_bytes(), content_type=kind, headers={"Cache-Control": "no-cache"})
+        headers = {"Cache-Control": "no-cache"}
+        return web.Response(body=path.read_bytes(), content_type=kind, headers=headers)
     if wants_json:
         return web.json_response({"path": str(path), "files": _entries(path)})
     if not path.is_dir():
@@ -178,4 +200,8 @@ def _entries(folder: Path) -> list[dict[str, str]]:
         found = sorted(folder.iterdir())
     except OSError:
         return []
-    return [{"name": e.name, "type": "d" if e.is_dir() else "f"} for e in found if not e.name.startswith(".")]
+    return [
+        {"name": e.name, "type": "d" if e.is_dir() else "f"}
+        for e in found
+        if not e.name.startswith(".")
+    ]

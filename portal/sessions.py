@@ -77,7 +77,9 @@ class Sessions:
         session_id = str(uuid.uuid4())
         root = self._settings.output / session_id
         packed = ruby.packed(values)
-        answer = await ruby.ask(self._settings, "submit", definition=definition, values=packed, staged_root=str(root))
+        answer = await ruby.ask(
+            self._settings, "submit", definition=definition, values=packed, staged_root=str(root)
+        )
         options = answer["options"]
         record = self._new_record(session_id, root, str(options["cluster"]), definition)
         await self._stage(root)
@@ -125,7 +127,9 @@ class Sessions:
         if not records:
             return []
         answer = await ruby.ask(self._settings, "cards", records=records)
-        return [Card(r, r["status"], parts) for r, parts in zip(records, answer["cards"], strict=True)]
+        return [
+            Card(r, r["status"], parts) for r, parts in zip(records, answer["cards"], strict=True)
+        ]
 
     def records(self) -> list[dict[str, Any]]:
         """The records that are not too old, newest first."""
@@ -162,7 +166,8 @@ class Sessions:
             record.update(cache_completed=True, completed_at=int(time.time()))
             self._write(record)
         elif state == "running":
-            return "running" if os.path.exists(os.path.join(record["staged_root"], "connection.yml")) else "starting"
+            return "running" if _connected(record) else "starting"
+
         return state
 
     @staticmethod
@@ -171,6 +176,10 @@ class Sessions:
 
     def _write(self, record: dict[str, Any]) -> None:
         _write_private(self._db / record["id"], json.dumps(record))
+
+
+def _connected(record: dict[str, Any]) -> bool:
+    return os.path.exists(os.path.join(record["staged_root"], "connection.yml"))
 
 
 def _context_file(record: dict[str, Any]) -> Path:
@@ -182,6 +191,8 @@ def _context_file(record: dict[str, Any]) -> Path:
 def _write_private(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     new = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+    with open(
+        os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+    ) as file:
         file.write(text)
     new.replace(path)

@@ -5,10 +5,18 @@ from __future__ import annotations
 import os
 import secrets
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BASE = "/pun/sys/dashboard"
-PASSED = ("KERNELWRIGHT_HOME", "KERNELWRIGHT_RUNTIME", "KERNELWRIGHT_SITE_CONFIG", "KERNELWRIGHT_CATALOG")
+PASSED = (
+    "KERNELWRIGHT_HOME",
+    "KERNELWRIGHT_RUNTIME",
+    "KERNELWRIGHT_SITE_CONFIG",
+    "KERNELWRIGHT_CATALOG",
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,13 @@ class Settings:
         """The surroundings of the app's Ruby: no login shell, the home that is previewed."""
         kept = {name: self.environ[name] for name in PASSED if name in self.environ}
         path = self.environ.get("PATH", "/usr/bin:/bin")
-        return {"PATH": path, "HOME": str(self.home), "LANG": "C.UTF-8", "OOD_VERSION": f"{self.release}.0", **kept}
+        return {
+            "PATH": path,
+            "HOME": str(self.home),
+            "LANG": "C.UTF-8",
+            "OOD_VERSION": f"{self.release}.0",
+            **kept,
+        }
 
     def job_environ(self) -> dict[str, str]:
         """The login-like surroundings of a job; of ours only the names that lead to the runtime."""

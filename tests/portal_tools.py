@@ -14,9 +14,26 @@ FIXTURE = ROOT / "tests/portal/app"
 @contextmanager
 def portal(home, *words, app=None, env=None):
     """A preview in a process of its own; on the way out it ends with all of its jobs."""
-    environ = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(home), "KERNELWRIGHT_HOME": str(home), "PORTAL_SCHEDULER": "local", **(env or {})}
-    argv = [sys.executable, "-m", "portal", "--home", home, *(["--app", app] if app else []), *words]
-    child = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ, cwd=ROOT)
+    environ = {
+        "PATH": os.environ["PATH"],
+        "LANG": "C.UTF-8",
+        "HOME": str(home),
+        "KERNELWRIGHT_HOME": str(home),
+        "PORTAL_SCHEDULER": "local",
+        **(env or {}),
+    }
+    argv = [
+        sys.executable,
+        "-m",
+        "portal",
+        "--home",
+        home,
+        *(["--app", app] if app else []),
+        *words,
+    ]
+    child = subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ, cwd=ROOT
+    )
     try:
         address = child.stdout.readline().strip()
         assert address.startswith("http://127.0.0.1:"), child.stderr.read()

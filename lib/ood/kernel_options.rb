@@ -84,11 +84,15 @@ class KernelOptions
   end
 
   def in_folder?(one)
-    one["path"] ? one["path"].to_s.start_with?("#{folder}/") : one["value"].to_s.start_with?("user:")
+    one["path"] ? one["path"].to_s.start_with?(prefix) : one["value"].to_s.start_with?("user:")
   end
 
   def folder
     @folder ||= File.join(@home, ".local/share/jupyter/kernels")
+  end
+
+  def prefix
+    @prefix ||= "#{folder}/"
   end
 
   # An entry for each kernelspec in the folder; nil when the folder cannot be listed.
@@ -112,8 +116,9 @@ class KernelOptions
 
   # [mtime in ns, size] of the kernel.json, as the index keeps it; nil when there is none.
   def stamp(name)
-    stat = File.stat(File.join(folder, name, "kernel.json"))
-    stat.file? ? [stat.mtime.to_i * 1_000_000_000 + stat.mtime.nsec, stat.size] : nil
+    stat = File.stat("#{prefix}#{name}/kernel.json")
+    time = stat.mtime
+    stat.file? ? [time.to_i * 1_000_000_000 + time.nsec, stat.size] : nil
   rescue SystemCallError
     nil
   end
@@ -141,11 +146,11 @@ class KernelOptions
 
   # State, GPU need and the day of an end, in words: colours say nothing to a screen reader.
   def mark(label, kernel)
-    words = []
-    words << WORDS[kernel["state"]] if WORDS.key?(kernel["state"])
+    words = [WORDS[kernel["state"]]]
     words << "needs a GPU" if kernel["gpu"] == "required"
     words << "until #{kernel["deprecated"]}" if kernel["deprecated"].is_a?(String)
-    words << Text.clean(kernel["group"]) if kernel["value"].to_s.start_with?("group:") && kernel["group"] != "Shared with me"
+    words << Text.clean(kernel["value"][6..].split("/")[0]) if kernel["value"].to_s.start_with?("group:")
+    words.compact!
     words.empty? ? label : "#{label} (#{words.join(", ")})"
   end
 

@@ -11,7 +11,12 @@ from ood.rubyside import central
 from portal_tools import portal
 
 CHROMIUM = "/usr/bin/chromium"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-dev-shm-usage",
+]
 PREFIX = "#batch_connect_session_context_"
 PATIENCE = 240_000  # ms: a loaded machine makes an environment and starts JupyterLab within it
 CATALOG = {
@@ -45,7 +50,20 @@ def axe():
     if not source.exists():
         if not shutil.which("npm"):
             pytest.skip("npm is missing: axe-core cannot be installed")
-        subprocess.run(["npm", "install", "--prefix", root / ".cache/axe", "--no-audit", "--no-fund", "axe-core"], check=True, timeout=300, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [
+                "npm",
+                "install",
+                "--prefix",
+                root / ".cache/axe",
+                "--no-audit",
+                "--no-fund",
+                "axe-core",
+            ],
+            check=True,
+            timeout=300,
+            stdout=subprocess.DEVNULL,
+        )
     return source.read_text("utf-8")
 
 

@@ -15,25 +15,51 @@ AXE = "async () => (await axe.run({resultTypes: ['violations']})).violations.fil
 def visible(page):
     """Ids of the fields that a person sees."""
     found = page.locator("[id^=batch_connect_session_context_][id$=_wrapper]:visible")
-    return [item.get_attribute("id").removeprefix(PREFIX[1:]).removesuffix("_wrapper") for item in found.all()]
+    return [
+        item.get_attribute("id").removeprefix(PREFIX[1:]).removesuffix("_wrapper")
+        for item in found.all()
+    ]
 
 
 def write_index(home, kernels):
     path = home / ".local/share/kernelwright/index.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"version": 1, "written_at": time.time() + 5, "host": "n", "kernels": kernels}))
+    path.write_text(
+        json.dumps({"version": 1, "written_at": time.time() + 5, "host": "n", "kernels": kernels})
+    )
 
 
 def row(value, label, state="ok"):
-    return {"value": value, "name": value.split(":")[-1].split("/")[-1], "label": label, "group": "Mine", "language": "python", "state": state, "problem": None}
+    return {
+        "value": value,
+        "name": value.split(":")[-1].split("/")[-1],
+        "label": label,
+        "group": "Mine",
+        "language": "python",
+        "state": state,
+        "problem": None,
+    }
 
 
 def options(page):
-    return page.eval_on_selector(KERNEL, "s => Object.fromEntries([...s.children].map(g => [g.label, [...g.children].map(o => [o.text, o.value])]))")
+    return page.eval_on_selector(
+        KERNEL,
+        "s => Object.fromEntries([...s.children].map(g => [g.label, [...g.children].map(o => [o.text, o.value])]))",
+    )
 
 
 def test_only_what_counts_is_shown(page):
-    ordinary = ["kw_kernel", "kw_ui", "kw_folder", "bc_num_hours", "bc_queue", "bc_account", "kw_cores", "kw_mem", "kw_more"]
+    ordinary = [
+        "kw_kernel",
+        "kw_ui",
+        "kw_folder",
+        "bc_num_hours",
+        "bc_queue",
+        "bc_account",
+        "kw_cores",
+        "kw_mem",
+        "kw_more",
+    ]
     assert visible(page) == ordinary
     page.select_option(KERNEL, "new:packages")
     assert [f for f in visible(page) if f not in ordinary] == ["kw_title", "kw_packages", "kw_only"]
@@ -47,7 +73,13 @@ def test_only_what_counts_is_shown(page):
     assert visible(page) == ordinary
     assert not page.is_checked(PREFIX + "kw_only")
     page.check(PREFIX + "kw_more")
-    assert [f for f in visible(page) if f not in ordinary] == ["kw_other", "kw_modules", "kw_installer", "kw_qos", "kw_reservation"]
+    assert [f for f in visible(page) if f not in ordinary] == [
+        "kw_other",
+        "kw_modules",
+        "kw_installer",
+        "kw_qos",
+        "kw_reservation",
+    ]
     page.fill(PREFIX + "kw_modules", "gcc")
     page.uncheck(PREFIX + "kw_more")
     assert [f for f in visible(page) if f not in ordinary] == ["kw_modules"]
@@ -61,7 +93,11 @@ def test_a_fresh_list_without_a_new_page_of_the_server(page, app):
     page.reload()
     page.wait_for_selector("select[data-kw-ready]")
     found = options(page)
-    assert found["Mine"] == [["Fresh <img src=x onerror=window.pwned=1>", "user:fresh"], ["Last", "user:last"], ["Wreck (does not start)", "user:wreck"]]
+    assert found["Mine"] == [
+        ["Fresh <img src=x onerror=window.pwned=1>", "user:fresh"],
+        ["Last", "user:last"],
+        ["Wreck (does not start)", "user:wreck"],
+    ]
     assert found["Shared with me"] == [["Tool (lab)", "group:lab/tool"]]
     assert list(found) == ["Central", "Mine", "Shared with me", "Make a new one"]
     assert found["Central"][0][1] == "site:course-01" or found["Central"][0][1] == "site:torch"
@@ -78,7 +114,9 @@ def test_the_last_choice_is_taken_up_after_a_failed_launch(page, app):
     page.fill(PREFIX + "kw_folder", "no/slash")
     page.click("text=Launch")
     page.wait_for_selector("div.alert-danger")
-    assert "Folder: “no/slash” does not begin with / or ~/." in page.inner_text("div.alert-danger pre")
+    assert "Folder: “no/slash” does not begin with / or ~/." in page.inner_text(
+        "div.alert-danger pre"
+    )
     page.wait_for_selector("select[data-kw-ready]")
     assert page.input_value(KERNEL) == "user:mine"
     write_index(app.home, [])
@@ -87,7 +125,9 @@ def test_the_last_choice_is_taken_up_after_a_failed_launch(page, app):
 def test_search_in_a_long_list(page):
     search = page.get_by_label("Search in the list of software")
     search.fill("course 2")
-    assert "11 found" in page.inner_text(PREFIX + "kw_kernel_message") or "found" in page.inner_text(PREFIX + "kw_kernel_message")
+    assert "11 found" in page.inner_text(
+        PREFIX + "kw_kernel_message"
+    ) or "found" in page.inner_text(PREFIX + "kw_kernel_message")
     search.fill("course 27")
     assert page.inner_text(PREFIX + "kw_kernel_message") == "1 found"
     search.press("Enter")
@@ -106,12 +146,17 @@ def test_live_checks(page, app):
     page.wait_for_selector("select[data-kw-ready]")
     page.select_option(KERNEL, "new:packages")
     page.fill(PREFIX + "kw_title", "Protein folding Ä 2")
-    assert page.inner_text(PREFIX + "kw_title_message") == "Its short name will be “protein-folding-a-2”."
+    assert (
+        page.inner_text(PREFIX + "kw_title_message")
+        == "Its short name will be “protein-folding-a-2”."
+    )
     page.fill(PREFIX + "kw_title", "RNA")
     assert "You have “rna” already" in page.inner_text(PREFIX + "kw_title_message")
     page.fill(PREFIX + "kw_packages", "numpy\npip install 'pandas>=2'\nimport os && x")
     page.press(PREFIX + "kw_packages", "Tab")
-    assert page.inner_text(PREFIX + "kw_packages_message").startswith("Line 3 does not look like a package")
+    assert page.inner_text(PREFIX + "kw_packages_message").startswith(
+        "Line 3 does not look like a package"
+    )
     page.select_option(KERNEL, "new:file")
     page.fill(PREFIX + "kw_file", str(app.home / "no.yml"))
     page.press(PREFIX + "kw_file", "Tab")
@@ -189,11 +234,23 @@ def test_with_a_content_security_policy_the_dashboards_own_hiding_works(chromium
         assert "kw_image" not in visible(page)
         page.select_option(KERNEL, "site:course-01")
         assert "kw_packages" not in visible(page)
-        assert page.evaluate("getComputedStyle(document.querySelector('.btn-primary')).color") == "rgb(255, 255, 255)"
+        assert (
+            page.evaluate("getComputedStyle(document.querySelector('.btn-primary')).color")
+            == "rgb(255, 255, 255)"
+        )
         context.close()
 
 
 def test_without_javascript_everything_is_there(plain):
     shown = visible(plain)
-    for field in ("kw_kernel", "kw_title", "kw_packages", "kw_file", "kw_image", "kw_only", "kw_other", "kw_modules"):
+    for field in (
+        "kw_kernel",
+        "kw_title",
+        "kw_packages",
+        "kw_file",
+        "kw_image",
+        "kw_only",
+        "kw_other",
+        "kw_modules",
+    ):
         assert field in shown

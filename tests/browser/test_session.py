@@ -21,7 +21,9 @@ def launch(page):
 
 
 def wait_state(page, card, state):
-    page.wait_for_selector(f'section.card[data-id="{card.get_attribute("data-id")}"][data-state="{state}"]')
+    page.wait_for_selector(
+        f'section.card[data-id="{card.get_attribute("data-id")}"][data-state="{state}"]'
+    )
 
 
 def frames(page, card):
@@ -43,7 +45,10 @@ def test_a_new_kernel_from_the_form_to_a_cell(page, app):
     wait_state(page, card, "running")
     seen = page.evaluate("window.seen")
     assert any("Making “RNA browser”. Step" in text for text in seen), seen
-    assert "Ready: RNA browser. Old notebooks keep their kernel: Kernel > Change Kernel > RNA browser" in card.inner_text()
+    assert (
+        "Ready: RNA browser. Old notebooks keep their kernel: Kernel > Change Kernel > RNA browser"
+        in card.inner_text()
+    )
     lab = open_lab(page, card)
     assert new_notebook(lab) == "RNA browser"
     prefix = run_cell(lab, "import sys, six; print(sys.prefix)")
@@ -80,7 +85,12 @@ def test_a_failure_says_why_and_leads_back(page, axe):
     assert "no-such-package-kernelwright-xyz" in card.inner_html()
     assert "Connect" not in text
     page.evaluate(axe)
-    assert page.evaluate("async () => (await axe.run('section.card')).violations.filter(v => ['serious', 'critical'].includes(v.impact)).map(v => [v.id, v.nodes.map(n => n.html)])") == []
+    assert (
+        page.evaluate(
+            "async () => (await axe.run('section.card')).violations.filter(v => ['serious', 'critical'].includes(v.impact)).map(v => [v.id, v.nodes.map(n => n.html)])"
+        )
+        == []
+    )
     card.get_by_role("link", name="Edit and try again").click()
     page.wait_for_selector("select[data-kw-ready]")
     assert page.input_value(PREFIX + "kw_packages") == "no-such-package-kernelwright-xyz"

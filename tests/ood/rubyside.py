@@ -13,13 +13,24 @@ RENDER = ROOT / "portal/render.rb"
 
 def call(script, request, *, home=None, catalog=None, env=None, user=None):
     """The answer of one request; the surroundings are those of a dashboard: no login shell, cwd elsewhere."""
-    environ = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(home or "/nonexistent"), **(env or {})}
+    environ = {
+        "PATH": os.environ["PATH"],
+        "LANG": "C.UTF-8",
+        "HOME": str(home or "/nonexistent"),
+        **(env or {}),
+    }
     if home:
         environ["KERNELWRIGHT_HOME"] = str(home)
     environ["KERNELWRIGHT_CATALOG"] = str(catalog or "/nonexistent/catalog.json")
     prefix = user.prefix() if user else []
     done = subprocess.run(
-        [*prefix, "ruby", "-W2", str(script)], input=json.dumps(request), text=True, capture_output=True, env=environ, cwd="/", timeout=120
+        [*prefix, "ruby", "-W2", str(script)],
+        input=json.dumps(request),
+        text=True,
+        capture_output=True,
+        env=environ,
+        cwd="/",
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == "", done.stderr
@@ -28,23 +39,39 @@ def call(script, request, *, home=None, catalog=None, env=None, user=None):
 
 def pack(values):
     """Values as the driver wants them; text or bytes."""
-    return {k: base64.b64encode(v if isinstance(v, bytes) else v.encode("utf-8", "surrogatepass")).decode() for k, v in values.items()}
+    return {
+        k: base64.b64encode(
+            v if isinstance(v, bytes) else v.encode("utf-8", "surrogatepass")
+        ).decode()
+        for k, v in values.items()
+    }
 
 
 def ask(action, **more):
     """One of the driver's actions."""
-    request = {"action": action, **{k: v for k, v in more.items() if k not in {"home", "catalog", "user", "env"}}}
+    request = {
+        "action": action,
+        **{k: v for k, v in more.items() if k not in {"home", "catalog", "user", "env"}},
+    }
     if "cases" in request:
         request["cases"] = [pack(case) for case in request["cases"]]
-    return call(DRIVER, request, **{k: more[k] for k in ("home", "catalog", "user", "env") if k in more})
+    return call(
+        DRIVER, request, **{k: more[k] for k in ("home", "catalog", "user", "env") if k in more}
+    )
 
 
 def render(action, **more):
     """One action of the preview's renderer: form.yml.erb and submit.yml.erb as a dashboard reads them."""
-    request = {"action": action, "app": str(ROOT), **{k: v for k, v in more.items() if k not in {"home", "catalog", "user", "env"}}}
+    request = {
+        "action": action,
+        "app": str(ROOT),
+        **{k: v for k, v in more.items() if k not in {"home", "catalog", "user", "env"}},
+    }
     if "values" in request:
         request["values"] = pack(request["values"])
-    return call(RENDER, request, **{k: more[k] for k in ("home", "catalog", "user", "env") if k in more})
+    return call(
+        RENDER, request, **{k: more[k] for k in ("home", "catalog", "user", "env") if k in more}
+    )
 
 
 def catalog_file(folder, **parts):
@@ -56,7 +83,15 @@ def catalog_file(folder, **parts):
 
 def central(name, label=None, **more):
     """A central kernel of the catalog."""
-    return {"value": f"site:{name}", "name": name, "label": label or name, "state": "ok", "gpu": "none", "partitions": [], **more}
+    return {
+        "value": f"site:{name}",
+        "name": name,
+        "label": label or name,
+        "state": "ok",
+        "gpu": "none",
+        "partitions": [],
+        **more,
+    }
 
 
 def values_of(groups):

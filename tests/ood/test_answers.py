@@ -21,8 +21,28 @@ ALLOWED = {  # what is no harm in this field: text that is quoted and passed on 
     "kw_packages": {"up", "newlines"}, "kw_file": set(), "kw_image": set(), "kw_folder": set(), "auto_queues": set(), "bc_account": set(), "kw_modules": {"newlines"},
     "kw_installer": set(), "kw_qos": set(), "kw_reservation": set(),
 }  # fmt: skip
-EMPTY_IS_FINE = {"kw_kernel", "kw_title", "kw_other", "bc_num_hours", "kw_cores", "kw_mem", "kw_ui", "kw_folder", "auto_queues", "bc_account", "kw_modules", "kw_installer", "kw_qos", "kw_reservation"}
-CONTEXT = {"kw_title": NEW, "kw_packages": NEW, "kw_file": {**NEW, "kw_kernel": "new:file"}, "kw_image": {**NEW, "kw_kernel": "new:container"}}
+EMPTY_IS_FINE = {
+    "kw_kernel",
+    "kw_title",
+    "kw_other",
+    "bc_num_hours",
+    "kw_cores",
+    "kw_mem",
+    "kw_ui",
+    "kw_folder",
+    "auto_queues",
+    "bc_account",
+    "kw_modules",
+    "kw_installer",
+    "kw_qos",
+    "kw_reservation",
+}
+CONTEXT = {
+    "kw_title": NEW,
+    "kw_packages": NEW,
+    "kw_file": {**NEW, "kw_kernel": "new:file"},
+    "kw_image": {**NEW, "kw_kernel": "new:container"},
+}
 
 
 def check(home, catalog=None, **values):
@@ -31,12 +51,16 @@ def check(home, catalog=None, **values):
 
 def check_all(home, cases, catalog=None, base=GOOD):
     """One Ruby process for many sets of answers."""
-    return ask("check", home=home, catalog=catalog, cases=[{**base, **case} for case in cases])["found"]
+    return ask("check", home=home, catalog=catalog, cases=[{**base, **case} for case in cases])[
+        "found"
+    ]
 
 
 def test_hostile_answers_are_refused_in_words_or_harmless(home):
     cases = [(field, name) for field in ALLOWED for name in HOSTILE]
-    found = check_all(home, [{**CONTEXT.get(field, {}), field: HOSTILE[name]} for field, name in cases])
+    found = check_all(
+        home, [{**CONTEXT.get(field, {}), field: HOSTILE[name]} for field, name in cases]
+    )
     for (field, name), one in zip(cases, found, strict=True):
         fine = name in ALLOWED[field] or (name == "blanks" and field in EMPTY_IS_FINE)
         assert one["ok"] is fine, (field, name, one)
@@ -49,7 +73,14 @@ def test_hostile_answers_are_refused_in_words_or_harmless(home):
 def test_every_refusal_reaches_the_form_through_submit(home):
     definition = render("evaluate", home=home)["definition"]
     for value in (HOSTILE["yaml"], HOSTILE["bytes"], HOSTILE["nul"], "   "):
-        found = render("submit", home=home, definition=definition, clusters=["c"], staged_root="/x", values={**GOOD, "kw_kernel": value, "cluster": "c"})
+        found = render(
+            "submit",
+            home=home,
+            definition=definition,
+            clusters=["c"],
+            staged_root="/x",
+            values={**GOOD, "kw_kernel": value, "cluster": "c"},
+        )
         if value == "   ":
             assert found["options"]["cluster"] == "c"
         else:
@@ -58,7 +89,14 @@ def test_every_refusal_reaches_the_form_through_submit(home):
 
 def test_submit_gives_plain_options(home):
     definition = render("evaluate", home=home)["definition"]
-    found = render("submit", home=home, definition=definition, clusters=["c"], staged_root="/x", values={**GOOD, "kw_qos": "debug", "kw_reservation": "course", "cluster": "c"})
+    found = render(
+        "submit",
+        home=home,
+        definition=definition,
+        clusters=["c"],
+        staged_root="/x",
+        values={**GOOD, "kw_qos": "debug", "kw_reservation": "course", "cluster": "c"},
+    )
     assert found["options"] == {
         "cluster": "c", "batch_connect": {"template": "basic"},
         "script": {"native": ["--nodes=1", "--ntasks=1", "--cpus-per-task=4", "--mem=8G"], "wall_time": 7200, "queue_name": "defq",
@@ -95,7 +133,9 @@ IMAGES = {
 
 
 def test_images_that_can_be_meant_and_others(home):
-    found = check_all(home, [{**NEW, "kw_kernel": "new:container", "kw_image": image} for image in IMAGES])
+    found = check_all(
+        home, [{**NEW, "kw_kernel": "new:container", "kw_image": image} for image in IMAGES]
+    )
     for one, says in zip(found, IMAGES.values(), strict=True):
         assert one["ok"] is (says is None)
         assert says is None or says in one["message"]
@@ -111,7 +151,12 @@ def test_a_file_of_the_home_that_is_not_there_is_named(home):
 
 
 def test_fields_that_do_not_count_are_ignored(home):
-    for values in ({"kw_title": "", "kw_packages": "$(x)"}, {"kw_image": "; rm"}, {"kw_file": "nowhere"}, {"kw_only": "1"}):
+    for values in (
+        {"kw_title": "", "kw_packages": "$(x)"},
+        {"kw_image": "; rm"},
+        {"kw_file": "nowhere"},
+        {"kw_only": "1"},
+    ):
         assert check(home, **values)["ok"], values
     script = check(home, kw_only="1")["submit"]["script"]
     assert script["wall_time"] == 7200
@@ -121,7 +166,9 @@ CHOICES = ["", "site:py", "user:a b", "group:lab/x", "conda:base", "legacy:x", "
 
 
 def test_choices_of_the_list(home):
-    assert [one["kernel"] for one in check_all(home, [{"kw_kernel": value} for value in CHOICES])] == CHOICES
+    assert [
+        one["kernel"] for one in check_all(home, [{"kw_kernel": value} for value in CHOICES])
+    ] == CHOICES
 
 
 def test_a_typed_name_wins_over_the_list(home):
@@ -144,17 +191,46 @@ def test_the_site_bounds_numbers_partitions_and_kinds(home, tmp_path):
     assert said()["submit"]["script"]["native"][-1] == "--gpus=1"
     assert said(bc_num_hours="9")["message"] == "Hours: 9 is not between 1 and 8."
     assert said(kw_cores="5")["message"] == "Processor cores: 5 is not between 1 and 4."
-    assert said(kw_cores="1e3")["message"].startswith("Processor cores: “1e3” is not a whole number")
-    assert said(bc_queue="gone")["message"] == "Partition: “gone” is not offered here. Use short, long."
+    assert said(kw_cores="1e3")["message"].startswith(
+        "Processor cores: “1e3” is not a whole number"
+    )
+    assert (
+        said(bc_queue="gone")["message"]
+        == "Partition: “gone” is not offered here. Use short, long."
+    )
     assert said(bc_queue="short", bc_num_hours="3")["message"] == "Hours: short gives at most 2."
-    assert "not offered here" in said(kw_kernel="new:container", kw_title="x", kw_image="/x.sif")["message"]
+    assert (
+        "not offered here"
+        in said(kw_kernel="new:container", kw_title="x", kw_image="/x.sif")["message"]
+    )
     assert "not offered here" in said(kw_ui="notebook")["message"]
     making = said(**NEW, kw_only="1", bc_queue="short", bc_num_hours="8")["submit"]["script"]
-    assert making == {"native": ["--nodes=1", "--ntasks=1", "--cpus-per-task=3", "--mem=8G"], "queue_name": "build", "wall_time": 1800}
+    assert making == {
+        "native": ["--nodes=1", "--ntasks=1", "--cpus-per-task=3", "--mem=8G"],
+        "queue_name": "build",
+        "wall_time": 1800,
+    }
 
 
-OPTIONS = {"--constraint=avx512\n--exclusive": ["--constraint=avx512", "--exclusive"], "--constraint avx": ["--constraint=avx"], "": [], "--licenses=a:1,b:2": ["--licenses=a:1,b:2"]}
-NO_OPTIONS = ["-N 4", "--wrap=id", "--output=/tmp/x", "--export=ALL", "--uid=0", "--comment=$(id)", "--comment='x'", "x", "--constraint=a b", "--array=1-9", "--chdir=/"]
+OPTIONS = {
+    "--constraint=avx512\n--exclusive": ["--constraint=avx512", "--exclusive"],
+    "--constraint avx": ["--constraint=avx"],
+    "": [],
+    "--licenses=a:1,b:2": ["--licenses=a:1,b:2"],
+}
+NO_OPTIONS = [
+    "-N 4",
+    "--wrap=id",
+    "--output=/tmp/x",
+    "--export=ALL",
+    "--uid=0",
+    "--comment=$(id)",
+    "--comment='x'",
+    "x",
+    "--constraint=a b",
+    "--array=1-9",
+    "--chdir=/",
+]
 
 
 def test_more_slurm_options_where_the_site_allows_them(home, tmp_path):
@@ -198,12 +274,24 @@ def test_parameters_of_templates(home, tmp_path):
 
 
 def test_a_template_that_is_gone_is_said_at_relaunch(home, tmp_path):
-    assert "not offered here" in check(home, catalog_file(tmp_path, kernels=[central("x")]), kw_kernel="template:slurm")["message"]
+    assert (
+        "not offered here"
+        in check(home, catalog_file(tmp_path, kernels=[central("x")]), kw_kernel="template:slurm")[
+            "message"
+        ]
+    )
 
 
 def test_the_values_never_become_code_in_submit(home, tmp_path):
     definition = render("evaluate", home=home)["definition"]
-    values = {**GOOD, **NEW, "kw_title": "a' \"b\" #{exit} <%= exit %> $(x)", "cluster": "c"}
-    found = render("submit", home=home, definition=definition, clusters=["c"], staged_root=str(tmp_path), values=values)
+    values = {**GOOD, **NEW, "kw_title": 'a\' "b" #{exit} <%= exit %> $(x)', "cluster": "c"}
+    found = render(
+        "submit",
+        home=home,
+        definition=definition,
+        clusters=["c"],
+        staged_root=str(tmp_path),
+        values=values,
+    )
     assert json.dumps(found["options"]).count("exit") == 0
     assert (ROOT / "submit.yml.erb").is_file()

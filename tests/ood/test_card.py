@@ -17,18 +17,29 @@ PROGRESS = {
     "version": 1, "step": 2, "steps": 4, "phase": "download", "text": "downloading", "done": 310e6, "total": 900e6, "unit": "bytes",
     "started_at": 0, "updated_at": 0, "ends_at": None, "kernel": "RNA",
 }  # fmt: skip
-EVIL = "<script>alert(1)</script> \"'&\n\n    code\n# head\n*x* [a](javascript:x) `y` \u202e\x1b[31m"
+EVIL = (
+    "<script>alert(1)</script> \"'&\n\n    code\n# head\n*x* [a](javascript:x) `y` \u202e\x1b[31m"
+)
 
 
 @pytest.fixture
 def card(tmp_path, home):
-    def render(status, *, report=None, progress=None, connection=None, completed_at=None, release="4.2"):
+    def render(
+        status, *, report=None, progress=None, connection=None, completed_at=None, release="4.2"
+    ):
         for name, value in (("report.json", report), ("progress.json", progress)):
             if value is not None:
                 (tmp_path / name).write_text(value if isinstance(value, str) else json.dumps(value))
         if connection is not None:
             (tmp_path / "connection.yml").write_text(connection)
-        record = {"id": "0-1", "token": "sys/kernelwright", "staged_root": str(tmp_path), "status": status, "completed_at": completed_at, "release": release}
+        record = {
+            "id": "0-1",
+            "token": "sys/kernelwright",
+            "staged_root": str(tmp_path),
+            "status": status,
+            "completed_at": completed_at,
+            "release": release,
+        }
         return call(RENDER, {"app": str(ROOT), "record": record}, home=home)
 
     return render
@@ -39,12 +50,17 @@ def text(html):
 
 
 def test_queued(card):
-    assert text(card("queued")["info"]) == "Waiting for a free place on the cluster. You can close this page."
+    assert (
+        text(card("queued")["info"])
+        == "Waiting for a free place on the cluster. You can close this page."
+    )
 
 
 def test_progress_in_words_and_as_a_bar(card):
     ends = time.mktime((2026, 11, 29, 14, 20, 0, 0, 0, -1))
-    info = card("starting", progress={**PROGRESS, "started_at": time.time() - 65, "ends_at": ends})["info"]
+    info = card("starting", progress={**PROGRESS, "started_at": time.time() - 65, "ends_at": ends})[
+        "info"
+    ]
     assert "Making “RNA”. Step 2 of 4: downloading, 310 of 900 MB" in text(info)
     assert "1 min " in text(info)
     assert text(info).endswith("You can close this page; the session ends at 14:20.")
@@ -64,30 +80,57 @@ def test_amounts(card, part, words):
 
 
 def test_running_names_kernel_and_node(card):
-    assert text(card("running", report=REPORT, connection="host: h\nport: 1\npassword: x\n")["info"]) == "Kernel: RNA on n1"
+    assert (
+        text(card("running", report=REPORT, connection="host: h\nport: 1\npassword: x\n")["info"])
+        == "Kernel: RNA on n1"
+    )
 
 
 def test_a_kernel_that_was_made_is_ready_and_old_notebooks_keep_theirs(card):
     report = {**REPORT, "kernel": {**REPORT["kernel"], "made": True}}
     info = card("running", report=report, connection="host: h\nport: 1\npassword: x\n")["info"]
-    assert text(info) == "Ready: RNA. Old notebooks keep their kernel: Kernel &gt; Change Kernel &gt; RNA"
+    assert (
+        text(info)
+        == "Ready: RNA. Old notebooks keep their kernel: Kernel &gt; Change Kernel &gt; RNA"
+    )
 
 
 def test_only_made(card):
-    assert text(card("completed", report={**REPORT, "state": "ready"})["completed"]).startswith("Ready: RNA. Old notebooks")
+    assert text(card("completed", report={**REPORT, "state": "ready"})["completed"]).startswith(
+        "Ready: RNA. Old notebooks"
+    )
 
 
 def test_a_failure_gives_reason_hint_log_and_the_way_back(card):
-    report = {**REPORT, "state": "failed", "code": "runtime-missing", "message": "The runtime is gone", "hint": "Tell the support", "log": ["one", "", "two"]}
+    report = {
+        **REPORT,
+        "state": "failed",
+        "code": "runtime-missing",
+        "message": "The runtime is gone",
+        "hint": "Tell the support",
+        "log": ["one", "", "two"],
+    }
     html = card("completed", report=report)["completed"]
     assert "The session could not start" in html
     assert "The runtime is gone runtime&#45;missing" not in html
-    for part in ("The runtime is gone", "runtime-missing", "Tell the support", "one&#10;&#10;two", 'href="/pun/sys/dashboard/batch_connect/sys/kernelwright/session_contexts/new?session_id=0-1"'):
+    for part in (
+        "The runtime is gone",
+        "runtime-missing",
+        "Tell the support",
+        "one&#10;&#10;two",
+        'href="/pun/sys/dashboard/batch_connect/sys/kernelwright/session_contexts/new?session_id=0-1"',
+    ):
         assert part in html
 
 
 def test_a_kernel_that_could_not_be_made_is_said_while_the_session_runs(card):
-    report = {**REPORT, "code": "solve-failed", "message": "no such package", "hint": "check the name", "log": ["x"]}
+    report = {
+        **REPORT,
+        "code": "solve-failed",
+        "message": "no such package",
+        "hint": "check the name",
+        "log": ["x"],
+    }
     info = card("running", report=report, connection="host: h\nport: 1\npassword: x\n")["info"]
     assert "The software could not be made" in info
     assert "No such package." in info
@@ -107,7 +150,10 @@ def test_why_it_ended(card, report, completed_at, words):
 
 
 def test_ended_while_making_says_that_the_work_is_kept(card):
-    assert "goes on where this one stopped" in card("completed", report=REPORT, progress=PROGRESS, completed_at=5)["completed"]
+    assert (
+        "goes on where this one stopped"
+        in card("completed", report=REPORT, progress=PROGRESS, completed_at=5)["completed"]
+    )
 
 
 @pytest.mark.parametrize("status", ["starting", "running", "completed"])
@@ -117,7 +163,9 @@ def test_nothing_of_others_becomes_html_or_markdown(card, status):
         "kernel": {"name": EVIL, "label": EVIL, "origin": "user", "made": False}, "problems": [{"code": "x", "severity": "note", "message": EVIL, "hint": EVIL}],
     }  # fmt: skip
     progress = {**PROGRESS, "text": EVIL, "kernel": EVIL}
-    parts = card(status, report=report, progress=progress, connection="host: h\nport: 1\npassword: x\n")
+    parts = card(
+        status, report=report, progress=progress, connection="host: h\nport: 1\npassword: x\n"
+    )
     html = "".join(parts.values())
     assert "<script" not in html
     assert "<em>" not in html
@@ -129,13 +177,25 @@ def test_nothing_of_others_becomes_html_or_markdown(card, status):
     assert html.count("&lt;script&gt;") >= 2
 
 
-BAD = ["", "{", "[]", "null", '{"version": 1}', '{"step": "x", "steps": 0, "problems": 7, "log": "x", "kernel": 3, "state": []}', '{"step": 1, "steps": 0}', "\x00", "9" * 5000]
+BAD = [
+    "",
+    "{",
+    "[]",
+    "null",
+    '{"version": 1}',
+    '{"step": "x", "steps": 0, "problems": 7, "log": "x", "kernel": 3, "state": []}',
+    '{"step": 1, "steps": 0}',
+    "\x00",
+    "9" * 5000,
+]
 
 
 @pytest.mark.parametrize("content", BAD)
 def test_broken_files_never_break_the_card(card, content):
     for status in ("queued", "starting", "running", "completed"):
-        parts = card(status, report=content, progress=content, connection="host: h\nport: 1\npassword: x\n")
+        parts = card(
+            status, report=content, progress=content, connection="host: h\nport: 1\npassword: x\n"
+        )
         assert "because of error" not in "".join(parts.values())
         if status == "completed":
             assert "session_contexts/new?session_id=0-1" in parts["completed"]
@@ -150,20 +210,32 @@ def test_a_link_in_the_place_of_a_report_is_not_followed(card, tmp_path):
 
 @pytest.mark.parametrize("release", ["3.1", "4.2"])
 def test_connect_posts_the_password_and_never_links_it(card, release):
-    view = card("running", connection="host: n1.example.org\nport: 4711\npassword: Abc123\n", release=release)["view"]
-    assert '<form action="/node/n1.example.org/4711/login?next=%2Fnode%2Fn1.example.org%2F4711%2F" method="post" target="_blank">' in view
+    view = card(
+        "running",
+        connection="host: n1.example.org\nport: 4711\npassword: Abc123\n",
+        release=release,
+    )["view"]
+    assert (
+        '<form action="/node/n1.example.org/4711/login?next=%2Fnode%2Fn1.example.org%2F4711%2F" method="post" target="_blank">'
+        in view
+    )
     assert '<input type="hidden" name="password" value="Abc123">' in view
     assert not re.search(r'(href|action)="[^"]*Abc123', view)
     assert "<pre><code>" not in view
 
 
-@pytest.mark.parametrize("host", ["a/b", "x\"><script>alert(1)</script>", "-x", "a b", "é", ""])
+@pytest.mark.parametrize("host", ["a/b", 'x"><script>alert(1)</script>', "-x", "a b", "é", ""])
 def test_a_host_that_is_none_gives_no_button(card, host):
-    view = card("running", connection=json.dumps({"host": host, "port": 1, "password": "p"}))["view"]
+    view = card("running", connection=json.dumps({"host": host, "port": 1, "password": "p"}))[
+        "view"
+    ]
     assert "<form" not in view
     assert "<script" not in view
 
 
 def test_a_hostile_password_is_text(card):
-    view = card("running", connection=json.dumps({"host": "h", "port": 1, "password": '"><script>x</script>'}))["view"]
+    view = card(
+        "running",
+        connection=json.dumps({"host": "h", "port": 1, "password": '"><script>x</script>'}),
+    )["view"]
     assert "<script" not in view

@@ -1,5 +1,6 @@
 """The form itself: sound for the dashboard's reader, in plain words, and there whatever is broken around it."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -26,7 +27,18 @@ FULL = {
     },
     "site": {"name": "HPC", "support": "help@example.org", "message": "Down on <b>Monday</b>\n\n- list"}, "command": "module load kernelwright; kernelwright",
 }  # fmt: skip
-ORDINARY = {"kw_kernel", "kw_ui", "kw_folder", "bc_num_hours", "bc_queue", "auto_queues", "bc_account", "kw_cores", "kw_mem", "kw_gpus"}
+ORDINARY = {
+    "kw_kernel",
+    "kw_ui",
+    "kw_folder",
+    "bc_num_hours",
+    "bc_queue",
+    "auto_queues",
+    "bc_account",
+    "kw_cores",
+    "kw_mem",
+    "kw_gpus",
+}
 
 
 @pytest.fixture
@@ -40,7 +52,11 @@ def bare(home):
 
 
 def shown(definition):
-    return {k: v for k, v in definition["attributes"].items() if not (isinstance(v, dict) and (v.get("fixed") or v.get("widget") == "hidden_field"))}
+    return {
+        k: v
+        for k, v in definition["attributes"].items()
+        if not (isinstance(v, dict) and (v.get("fixed") or v.get("widget") == "hidden_field"))
+    }
 
 
 @pytest.mark.parametrize("which", ["bare", "full"])
@@ -62,7 +78,19 @@ def test_ids_are_letters_and_none_begins_or_ends_another(which, request):
 
 
 def test_the_ordinary_path_shows_at_most_nine_fields(full):
-    hidden = {"kw_title", "kw_packages", "kw_file", "kw_image", "kw_only", "kw_other", "kw_modules", "kw_installer", "kw_qos", "kw_reservation", "kw_slurm"}
+    hidden = {
+        "kw_title",
+        "kw_packages",
+        "kw_file",
+        "kw_image",
+        "kw_only",
+        "kw_other",
+        "kw_modules",
+        "kw_installer",
+        "kw_qos",
+        "kw_reservation",
+        "kw_slurm",
+    }
     ordinary = [f for f in shown(full) if f not in hidden and not f.startswith("kwt_")]
     assert set(ordinary) - {"kw_more"} <= ORDINARY
     assert len(set(ordinary) - {"kw_more"}) == 9
@@ -76,23 +104,53 @@ def test_no_cluster_is_wired_in(bare, full):
 def test_bounds_defaults_and_choices_come_from_the_site(full):
     fields = full["attributes"]
     assert fields["kw_kernel"]["value"] == "site:py311-ml"
-    assert (fields["bc_num_hours"]["value"], fields["bc_num_hours"]["min"], fields["bc_num_hours"]["max"]) == (2, 1, 24)
-    assert fields["bc_queue"]["options"][0] == ["Default", "defq", {"data-kw-gpus": 0, "data-max-bc-num-hours": 4}]
+    assert (
+        fields["bc_num_hours"]["value"],
+        fields["bc_num_hours"]["min"],
+        fields["bc_num_hours"]["max"],
+    ) == (2, 1, 24)
+    assert fields["bc_queue"]["options"][0] == [
+        "Default",
+        "defq",
+        {"data-kw-gpus": 0, "data-max-bc-num-hours": 4},
+    ]
     assert fields["kw_ui"]["options"] == [["JupyterLab", "lab"]]
     assert fields["kw_file"]["widget"] == "path_selector"
     assert fields["kw_gpus"]["max"] == 4
-    assert full["form_header"] == '<div class="alert alert-info">Down on &lt;b&gt;Monday&lt;/b&gt;  - list</div>'
+    assert (
+        full["form_header"]
+        == '<div class="alert alert-info">Down on &lt;b&gt;Monday&lt;/b&gt;  - list</div>'
+    )
 
 
 def test_new_fields_are_not_remembered(full):
-    for field in ("kw_title", "kw_packages", "kw_file", "kw_image", "kw_only", "kw_other", "kwt_condaslurm_env_x"):
+    for field in (
+        "kw_title",
+        "kw_packages",
+        "kw_file",
+        "kw_image",
+        "kw_only",
+        "kw_other",
+        "kwt_condaslurm_env_x",
+    ):
         assert full["attributes"][field]["cacheable"] is False
 
 
 def test_parameters_of_templates_become_fields(full):
     fields = {k: v for k, v in full["attributes"].items() if k.startswith("kwt_")}
-    assert fields["kwt_condaslurm_env_x"]["help"] == "Counts for “Conda via &lt;Slurm&gt;”. its &lt;name&gt;"
-    assert fields["kwt_condaslurm_n_x"] | {"help": 0} == {"label": "Tasks (Conda via <Slurm>)", "help": 0, "cacheable": False, "value": "1", "widget": "number_field", "min": 1, "max": 64}
+    assert (
+        fields["kwt_condaslurm_env_x"]["help"]
+        == "Counts for “Conda via &lt;Slurm&gt;”. its &lt;name&gt;"
+    )
+    assert fields["kwt_condaslurm_n_x"] | {"help": 0} == {
+        "label": "Tasks (Conda via <Slurm>)",
+        "help": 0,
+        "cacheable": False,
+        "value": "1",
+        "widget": "number_field",
+        "min": 1,
+        "max": 64,
+    }
     assert fields["kwt_condaslurm_fast_x"]["value"] == "1"
     assert fields["kwt_condaslurm_p_x"]["options"] == [["(not set)", ""], ["Default", "defq"]]
     assert fields["kwt_condaslurm_m_x"]["value"] == "gcc\ncuda"
@@ -114,7 +172,9 @@ def test_long_lists_leave_the_directives_to_form_js(home, tmp_path):
     assert len(definition["attributes"]["kw_kernel"]["options"][0][1][0]) == 2
 
 
-@pytest.mark.parametrize("broken", ["lib gone", "lib with a syntax error", "lib that raises", "lib that exits"])
+@pytest.mark.parametrize(
+    "broken", ["lib gone", "lib with a syntax error", "lib that raises", "lib that exits"]
+)
 def test_a_broken_lib_leaves_a_form_with_the_default(home, tmp_path, broken):
     app = tmp_path / "app"
     app.mkdir()
@@ -124,7 +184,11 @@ def test_a_broken_lib_leaves_a_form_with_the_default(home, tmp_path, broken):
     if broken == "lib gone":
         shutil.rmtree(app / "lib")
     else:
-        code = {"lib with a syntax error": "def (", "lib that raises": "raise 'x'", "lib that exits": "raise NotImplementedError"}[broken]
+        code = {
+            "lib with a syntax error": "def (",
+            "lib that raises": "raise 'x'",
+            "lib that exits": "raise NotImplementedError",
+        }[broken]
         (app / "lib/ood/fields.rb").write_text(code)
     definition = call(RENDER, {"action": "evaluate", "app": str(app)}, home=home)["definition"]
     assert definition["attributes"]["kw_kernel"]["options"] == [["The default of this site", ""]]
@@ -137,15 +201,69 @@ def test_a_home_with_odd_characters(tmp_path):
     definition = render("evaluate", home=home)["definition"]
     html = render("form", home=home, definition=definition, values={}, clusters=["c"])["html"]
     assert definition["attributes"]["kw_folder"]["placeholder"] == str(home)
-    assert 'placeholder="' + str(home).replace("'", "&#39;").replace('"', "&quot;").replace("<", "&lt;").replace(">", "&gt;") in html
+    assert (
+        'placeholder="'
+        + str(home)
+        .replace("'", "&#39;")
+        .replace('"', "&quot;")
+        .replace("<", "&lt;")
+        .replace(">", "&gt;")
+        in html
+    )
 
 
 def test_the_form_starts_no_process(home, tmp_path):
     trace = tmp_path / "trace"
     request = '{"action": "evaluate", "app": "%s"}' % ROOT
-    done = subprocess.run(["strace", "-f", "-o", trace, "-e", "trace=execve", "ruby", RENDER], input=request, text=True, capture_output=True, timeout=120, env={"PATH": "/usr/bin:/bin", "KERNELWRIGHT_HOME": str(home)})
+    done = subprocess.run(
+        ["strace", "-f", "-o", trace, "-e", "trace=execve", "ruby", RENDER],
+        input=request,
+        text=True,
+        capture_output=True,
+        timeout=120,
+        env={"PATH": "/usr/bin:/bin", "KERNELWRIGHT_HOME": str(home)},
+    )
     assert done.returncode == 0
     assert trace.read_text().count("execve(") == 1
+
+
+def test_a_course_is_one_small_file_that_fixes_fields(home, tmp_path):
+    """A sub-app: its YAML is merged over the form; a scalar fixes a field, and the job gets it all the same."""
+    course = tmp_path / "course.yml"
+    course.write_text(
+        'title: "Course"\nattributes:\n  kw_kernel: site:course\n  bc_num_hours: 3\n  kw_reservation: tuesday\n'
+    )
+    catalog = catalog_file(tmp_path, kernels=[central("course")])
+    definition = render("evaluate", home=home, catalog=catalog, subapp=str(course))["definition"]
+    html = render("form", home=home, definition=definition, values={}, clusters=["c"])["html"]
+    assert definition["title"] == "Course"
+    assert "kw_kernel" not in html
+    assert "bc_num_hours" not in html
+    options = render(
+        "submit",
+        home=home,
+        catalog=catalog,
+        definition=definition,
+        values={"kw_kernel": "user:mine"},
+        clusters=["c"],
+        staged_root="/x",
+    )["options"]
+    assert options["script"]["wall_time"] == 3 * 3600
+    assert options["script"]["reservation_id"] == "tuesday"
+    root = tmp_path / "staged"
+    root.mkdir()
+    record = {"id": "1", "staged_root": str(root), "cluster_id": "c", "title": "Course"}
+    render(
+        "stage",
+        home=home,
+        catalog=catalog,
+        definition=definition,
+        values={"kw_kernel": "user:mine"},
+        clusters=["c"],
+        record=record,
+        env={"KERNELWRIGHT_RUNTIME": "/opt/kw"},
+    )
+    assert json.loads((root / "request.json").read_text())["answers"]["kw_kernel"] == "site:course"
 
 
 def test_ruby_files_have_no_warnings_and_no_gems():
@@ -153,4 +271,16 @@ def test_ruby_files_have_no_warnings_and_no_gems():
         done = subprocess.run(["ruby", "-wc", file], capture_output=True, text=True, timeout=60)
         assert (done.stdout, done.stderr) == ("Syntax OK\n", ""), file
         needed = set(re.findall(r"^\s*require \"([a-z]+)\"", file.read_text(), re.M))
-        assert needed <= {"json", "etc", "erb", "time", "yaml", "cgi", "ostruct", "fileutils", "pathname", "shellwords", "base64"}, file
+        assert needed <= {
+            "json",
+            "etc",
+            "erb",
+            "time",
+            "yaml",
+            "cgi",
+            "ostruct",
+            "fileutils",
+            "pathname",
+            "shellwords",
+            "base64",
+        }, file

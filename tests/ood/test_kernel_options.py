@@ -17,7 +17,11 @@ MAKING = ["new:packages", "new:file", "new:container"]
 def kernelspec(home, name, **spec):
     folder = home / ".local/share/jupyter/kernels" / name
     folder.mkdir(parents=True, exist_ok=True)
-    document = {"argv": ["/bin/true", "{connection_file}"], "display_name": name, "language": "python"} | spec
+    document = {
+        "argv": ["/bin/true", "{connection_file}"],
+        "display_name": name,
+        "language": "python",
+    } | spec
     (folder / "kernel.json").write_text(json.dumps(document))
     return folder
 
@@ -25,19 +29,39 @@ def kernelspec(home, name, **spec):
 def index(home, kernels, **more):
     path = home / ".local/share/kernelwright/index.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"version": 1, "written_at": time.time(), "host": "n", "kernels": kernels, **more}))
+    path.write_text(
+        json.dumps(
+            {"version": 1, "written_at": time.time(), "host": "n", "kernels": kernels, **more}
+        )
+    )
     return path
 
 
 def row(value, label="x", state="ok", **more):
-    return {"value": value, "name": value.split(":")[-1], "label": label, "group": "Mine", "language": "python", "state": state, "problem": None, **more}
+    return {
+        "value": value,
+        "name": value.split(":")[-1],
+        "label": label,
+        "group": "Mine",
+        "language": "python",
+        "state": state,
+        "problem": None,
+        **more,
+    }
 
 
 def test_without_anything_the_default_and_new_ones_are_offered(home):
     found = ask("options", home=home)
     assert found["groups"] == [
         ["Central", [["The default of this site", ""]]],
-        ["Make a new one", [["From a list of packages", "new:packages"], ["From an environment file", "new:file"], ["From a container image", "new:container"]]],
+        [
+            "Make a new one",
+            [
+                ["From a list of packages", "new:packages"],
+                ["From an environment file", "new:file"],
+                ["From a container image", "new:container"],
+            ],
+        ],
     ]
     assert found["default"] == ""
 
@@ -52,7 +76,16 @@ def test_groups_order_marks_and_default(home, tmp_path):
         form={"default": "site:py", "kinds": ["venv"]},
         templates=[{"value": "template:conda-slurm", "name": "conda-slurm", "label": "Conda via Slurm"}, {"value": "template:off", "name": "off", "label": "Off", "hidden": True}],
     )  # fmt: skip
-    index(home, [row("user:b", "B", "broken"), row("user:a", "A", "warning"), row("group:lab/tool", "Tool"), row("conda:env", "Env"), row("site:py", "again")])
+    index(
+        home,
+        [
+            row("user:b", "B", "broken"),
+            row("user:a", "A", "warning"),
+            row("group:lab/tool", "Tool"),
+            row("conda:env", "Env"),
+            row("site:py", "again"),
+        ],
+    )
     kernelspec(home, "a")
     kernelspec(home, "b")
     (home / ".local/share/jupyter/kernels/a/kernel.json").touch()
@@ -78,7 +111,9 @@ def test_the_index_that_python_writes_is_read(home):
     entry["label"] = "taken from the index"
     (home / ".local/share/kernelwright/index.json").write_text(json.dumps(document))
     labels = {o[1]: o[0] for _, options in ask("options", home=home)["groups"] for o in options}
-    assert labels["user:mine"].startswith("taken from the index")  # stat and size are the same: not parsed again
+    assert labels["user:mine"].startswith(
+        "taken from the index"
+    )  # stat and size are the same: not parsed again
 
 
 def test_hand_made_changed_and_removed_kernels_show_at_once(home):
@@ -94,7 +129,12 @@ def test_hand_made_changed_and_removed_kernels_show_at_once(home):
     kernelspec(home, "handmade", display_name="By hand")
     kernelspec(home, "wreck", argv="python")
     mine = dict(ask("options", home=home)["groups"])["Mine"]
-    assert mine == [["After", "user:changed"], ["By hand", "user:handmade"], ["Kept", "user:kept"], ["wreck (does not start)", "user:wreck"]]
+    assert mine == [
+        ["After", "user:changed"],
+        ["By hand", "user:handmade"],
+        ["Kept", "user:kept"],
+        ["wreck (does not start)", "user:wreck"],
+    ]
 
 
 def test_at_most_fifty_new_files_are_parsed(home):
@@ -124,11 +164,23 @@ def test_a_bad_index_never_takes_the_form_down(home, name):
     assert "kw_kernel" in form["form"]
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"kernels": 1, "form": [], "templates": {"a": 1}, "site": 3}', b'{"form": {"hours": "x", "kinds": 1, "partitions": [1], "build": []}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"kernels": 1, "form": [], "templates": {"a": 1}, "site": 3}',
+        b'{"form": {"hours": "x", "kinds": 1, "partitions": [1], "build": []}}',
+    ],
+)
 def test_a_bad_catalog_falls_back_to_the_default(home, tmp_path, content):
     path = tmp_path / "catalog.json"
     path.write_bytes(content)
-    assert ask("options", home=home, catalog=path)["groups"][0] == ["Central", [["The default of this site", ""]]]
+    assert ask("options", home=home, catalog=path)["groups"][0] == [
+        "Central",
+        [["The default of this site", ""]],
+    ]
     assert "kw_kernel" in render("evaluate", home=home, catalog=path)["definition"]["form"]
 
 
@@ -167,7 +219,9 @@ HOSTILE = [
 
 
 def test_hostile_display_names_are_text_and_nothing_else(home, tmp_path):
-    catalog = catalog_file(tmp_path, kernels=[central(f"c{i}", text) for i, text in enumerate(HOSTILE)])
+    catalog = catalog_file(
+        tmp_path, kernels=[central(f"c{i}", text) for i, text in enumerate(HOSTILE)]
+    )
     index(home, [row(f"group:lab/k{i}", text) for i, text in enumerate(HOSTILE)])
     for number, text in enumerate(HOSTILE):
         kernelspec(home, f"k{number}", display_name=text)
@@ -184,7 +238,18 @@ def test_hostile_display_names_are_text_and_nothing_else(home, tmp_path):
 
 
 def test_odd_folder_names_of_kernels(home):
-    for name in ["with space", "$(id)", "é", "-x", "..x", ".hidden", "a'b", 'a"b', "x" * 200, "new\nline"]:
+    for name in [
+        "with space",
+        "$(id)",
+        "é",
+        "-x",
+        "..x",
+        ".hidden",
+        "a'b",
+        'a"b',
+        "x" * 200,
+        "new\nline",
+    ]:
         kernelspec(home, name)
     broken = os.fsencode(home / ".local/share/jupyter/kernels") + b"/\xff\xfe"
     os.mkdir(broken)
@@ -199,7 +264,9 @@ def test_odd_folder_names_of_kernels(home):
 
 @pytest.mark.parametrize("state", ["broken", "untrusted", "unavailable"])
 def test_what_cannot_be_used_stands_last_and_says_so(home, state):
-    index(home, [row("group:lab/a", "A", state), row("group:lab/b", "B"), row("group:other/a", "A")])
+    index(
+        home, [row("group:lab/a", "A", state), row("group:lab/b", "B"), row("group:other/a", "A")]
+    )
     shared = dict(ask("options", home=home)["groups"])["Shared with me"]
     assert [option[1] for option in shared] == ["group:lab/b", "group:other/a", "group:lab/a"]
     assert shared[-1][0].startswith("A (")
@@ -207,6 +274,8 @@ def test_what_cannot_be_used_stands_last_and_says_so(home, state):
 
 def test_the_policy_of_the_site_decides_what_can_be_made(home, tmp_path):
     catalog = catalog_file(tmp_path, form={"kinds": ["container"]})
-    assert values_of(ask("options", home=home, catalog=catalog)["groups"])["Make a new one"] == ["new:container"]
+    assert values_of(ask("options", home=home, catalog=catalog)["groups"])["Make a new one"] == [
+        "new:container"
+    ]
     catalog = catalog_file(tmp_path, form={"kinds": []})
     assert "Make a new one" not in values_of(ask("options", home=home, catalog=catalog)["groups"])

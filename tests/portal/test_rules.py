@@ -102,7 +102,9 @@ def test_how_often_the_form_is_evaluated(tmp_path):
         app.mkdir()
         app_with(app, "")
         (app / "form.yml").unlink()
-        (app / "form.yml.erb").write_text(f'<%- File.open("{counter}", "a") {{ |f| f.puts 1 }} -%>\ncluster: "*"\nform: []\n')
+        (app / "form.yml.erb").write_text(
+            f'<%- File.open("{counter}", "a") {{ |f| f.puts 1 }} -%>\ncluster: "*"\nform: []\n'
+        )
         with portal(tmp_path, "--release", release, app=app) as address:
             visit(SimpleNamespace(address=address), Person.form)
             visit(SimpleNamespace(address=address), Person.form)
@@ -111,13 +113,24 @@ def test_how_often_the_form_is_evaluated(tmp_path):
     assert counts["4.1"] >= 4
 
 
-@pytest.mark.parametrize("yaml", ["form: [a]\nattributes: {a: &x {value: 1}, b: *x}", "form: [a]\nattributes: {a: {value: 2024-01-01}}", "form: [a]\nattributes: {a: {value: :sym}}", "form: [a\n"])
+@pytest.mark.parametrize(
+    "yaml",
+    [
+        "form: [a]\nattributes: {a: &x {value: 1}, b: *x}",
+        "form: [a]\nattributes: {a: {value: 2024-01-01}}",
+        "form: [a]\nattributes: {a: {value: :sym}}",
+        "form: [a\n",
+    ],
+)
 def test_yaml_is_safe(tmp_path, yaml):
     answer = render(app_with(tmp_path, yaml))
     assert "error" in answer
 
 
-@pytest.mark.parametrize("form", ["form: [method]", "form: x", "form: [a]\nattributes: 3", "form: [Display]", "form: ['a b']"])
+@pytest.mark.parametrize(
+    "form",
+    ["form: [method]", "form: x", "form: [a]\nattributes: 3", "form: [Display]", "form: ['a b']"],
+)
 def test_bad_forms_become_alerts(tmp_path, form):
     assert render(app_with(tmp_path, form))["error"]
     definition = {"form": ["a"], "attributes": {"a": {"widget": "select", "options": [None]}}}
@@ -159,7 +172,7 @@ def test_widgets(place):
     assert 'data-hide-shout-when-un-checked="true"' in page
     assert 'min="1" max="9"' in page
     assert "<code>two</code>" in page
-    assert 'Quick &lt;b&gt;' in page
+    assert "Quick &lt;b&gt;" in page
     assert "Fixture &lt;app&gt;" in page
     assert values[f"{NAME}[cluster]"] == "preview"
     assert values[f"{NAME}[kind]"] in {"quick", "fail"}
@@ -169,11 +182,23 @@ def test_widgets(place):
 
 def test_option_groups():
     def select(options, value=""):
-        definition = {"form": ["a"], "attributes": {"a": {"widget": "select", "options": options, "value": value}}}
+        definition = {
+            "form": ["a"],
+            "attributes": {"a": {"widget": "select", "options": options, "value": value}},
+        }
         return render(FIXTURE, "form", definition=definition)["html"]
 
-    grouped = select([["Central", [["Py <3>", "py", {"data-x": "1"}], "plain"], {"data-g": "x"}], ["Mine", [["R", "r"]]]], "r")
-    assert '<optgroup label="Central" data-g="x"><option data-x="1" value="py">Py &lt;3&gt;</option><option value="plain">plain</option></optgroup>' in grouped
+    grouped = select(
+        [
+            ["Central", [["Py <3>", "py", {"data-x": "1"}], "plain"], {"data-g": "x"}],
+            ["Mine", [["R", "r"]]],
+        ],
+        "r",
+    )
+    assert (
+        '<optgroup label="Central" data-g="x"><option data-x="1" value="py">Py &lt;3&gt;</option><option value="plain">plain</option></optgroup>'
+        in grouped
+    )
     assert '<option selected="selected" value="r">R</option>' in grouped
     flat = select([["Py", "py"], ["Mine", [["R", "r"]]]])
     assert "optgroup" not in flat
@@ -195,11 +220,18 @@ def test_lists_are_dropped(place):
     async def launch(person):
         _, values = await person.form()
         data = [(k, v) for k, v in values.items() if not k.endswith("[word]")]
-        data += [(f"{NAME}[word][]", "a"), (f"{NAME}[word][]", "b"), (f"{NAME}[unknown]", "x"), (f"{NAME}[kind]", "fail")]
+        data += [
+            (f"{NAME}[word][]", "a"),
+            (f"{NAME}[word][]", "b"),
+            (f"{NAME}[unknown]", "x"),
+            (f"{NAME}[kind]", "fail"),
+        ]
         await person.text("POST", POST, data=data)
         return next(iter(await person.cards()))
 
-    context = json.loads((root_of(place, visit(place, launch)) / "user_defined_context.json").read_text())
+    context = json.loads(
+        (root_of(place, visit(place, launch)) / "user_defined_context.json").read_text()
+    )
     assert context["word"] == ""
     assert "unknown" not in context
     assert all(isinstance(value, str) for value in context.values())
@@ -208,12 +240,19 @@ def test_lists_are_dropped(place):
 def test_submit_errors(place):
     async def launch(person):
         _, values = await person.form()
-        values |= {f"{NAME}[level]": "many <b>", f"{NAME}[word]": "kept\n<i>words</i>", f"{NAME}[kind]": "slow"}
+        values |= {
+            f"{NAME}[level]": "many <b>",
+            f"{NAME}[word]": "kept\n<i>words</i>",
+            f"{NAME}[kind]": "slow",
+        }
         return await person.text("POST", POST, data=values)
 
     before = set(root_of(place, "").glob("*"))
     page = visit(place, launch)
-    assert "<h4>save</h4><pre>The level must be a digit\nyou typed &lt;many &lt;b&gt;&gt;</pre>" in page
+    assert (
+        "<h4>save</h4><pre>The level must be a digit\nyou typed &lt;many &lt;b&gt;&gt;</pre>"
+        in page
+    )
     assert "kept\n&lt;i&gt;words&lt;/i&gt;" in page
     assert re.search(r'<option selected="selected"[^>]* value="slow">', page)
     assert set(root_of(place, "").glob("*")) == before
@@ -223,13 +262,26 @@ def test_submit_binding(place):
     async def launch(person):
         return await person.launch(kind="fail")
 
-    options = json.loads((root_of(place, visit(place, launch)) / "job_script_options.json").read_text())
+    options = json.loads(
+        (root_of(place, visit(place, launch)) / "job_script_options.json").read_text()
+    )
     assert options["script"]["native"] == ["nil", "here", 36]
 
 
 def test_smart_attributes():
-    definition = {"form": ["bc_num_hours", "bc_queue", "bc_account", "auto_qos", "bc_num_slots"], "cluster": "*", "attributes": {"bc_queue": {"value": "q"}}}
-    answer = render(FIXTURE.parent / "none", "submit", definition=definition, clusters=["c"], staged_root="/x", values={"bc_account": "IHAx"})
+    definition = {
+        "form": ["bc_num_hours", "bc_queue", "bc_account", "auto_qos", "bc_num_slots"],
+        "cluster": "*",
+        "attributes": {"bc_queue": {"value": "q"}},
+    }
+    answer = render(
+        FIXTURE.parent / "none",
+        "submit",
+        definition=definition,
+        clusters=["c"],
+        staged_root="/x",
+        values={"bc_account": "IHAx"},
+    )
     assert answer["options"] == {
         "cluster": "c", "script": {"wall_time": 3600, "queue_name": "q", "accounting_id": "p1", "qos": None, "native": ["-N", "1"]},
     }  # fmt: skip
@@ -237,7 +289,13 @@ def test_smart_attributes():
 
 def test_a_form_without_a_cluster():
     for cluster in ({}, {"cluster": "other*"}):
-        answer = render(FIXTURE.parent / "none", "submit", definition={"form": [], "attributes": {}, **cluster}, clusters=["c"], staged_root="/x")
+        answer = render(
+            FIXTURE.parent / "none",
+            "submit",
+            definition={"form": [], "attributes": {}, **cluster},
+            clusters=["c"],
+            staged_root="/x",
+        )
         assert answer["error"] == "The cluster was never set."
 
 
@@ -256,13 +314,19 @@ def test_last_values(place):
 def test_staging(place):
     card = visit(place, lambda person: person.launch(kind="fail"))
     root = root_of(place, card)
-    assert stat.S_IMODE((root / "script.sh").stat().st_mode) == stat.S_IMODE((FIXTURE / "template/script.sh").stat().st_mode)
+    assert stat.S_IMODE((root / "script.sh").stat().st_mode) == stat.S_IMODE(
+        (FIXTURE / "template/script.sh").stat().st_mode
+    )
     assert (root / "deep/data.txt").read_text() == "kind=fail\n"
     assert os.readlink(root / "link.sh") == "script.sh"
     assert not list(root.rglob("*.erb"))
     assert stat.S_IMODE(root.parent.stat().st_mode) == 0o700
-    assert {"job_script_content.sh", "job_script_options.json", "user_defined_context.json"} <= {p.name for p in root.iterdir()}
-    record = json.loads((place.home / "ondemand/data/sys/dashboard/batch_connect/db" / card).read_text())
+    assert {"job_script_content.sh", "job_script_options.json", "user_defined_context.json"} <= {
+        p.name for p in root.iterdir()
+    }
+    record = json.loads(
+        (place.home / "ondemand/data/sys/dashboard/batch_connect/db" / card).read_text()
+    )
     assert record["token"] == "sys/kernelwright"
 
 
@@ -284,7 +348,9 @@ def test_order_of_the_job(place):
     assert "script exported" in log
     connection = root / "connection.yml"
     assert stat.S_IMODE(connection.stat().st_mode) == 0o600
-    assert re.fullmatch(r"extra: plain\nhost: 127\.0\.0\.1\nport: \d+\npassword: \w{12}\n", connection.read_text())
+    assert re.fullmatch(
+        r"extra: plain\nhost: 127\.0\.0\.1\nport: \d+\npassword: \w{12}\n", connection.read_text()
+    )
 
 
 def test_a_failing_before(place):
@@ -364,8 +430,15 @@ def test_files(place):
 
     async def go(person):
         async def get(path, **headers):
-            async with person._http.get(f"{person.root}{BASE}/files/fs{path}", headers=headers) as answer:
-                return answer.status, answer.headers["Content-Type"], len(answer.history), await answer.text()
+            async with person._http.get(
+                f"{person.root}{BASE}/files/fs{path}", headers=headers
+            ) as answer:
+                return (
+                    answer.status,
+                    answer.headers["Content-Type"],
+                    len(answer.history),
+                    await answer.text(),
+                )
 
         return [
             await get(f"{place.home}/data/index.json", Accept="*/*"), await get(f"{place.home}/data/gone.json", Accept="*/*"), await get(f"{place.home}/data/gone.json", Accept="application/json"),
@@ -411,7 +484,9 @@ def test_websockets(place):
             if message.data == "close":
                 await socket.close()
             elif message.type is aiohttp.WSMsgType.TEXT:
-                await socket.send_str(message.data + f" {request.headers['Origin']} {socket.ws_protocol}")
+                await socket.send_str(
+                    message.data + f" {request.headers['Origin']} {socket.ws_protocol}"
+                )
             else:
                 await socket.send_bytes(message.data)
         return socket
@@ -426,7 +501,9 @@ def test_websockets(place):
         big = os.urandom(5 << 20)
         url = f"{person.root}/node/127.0.0.1/{port}/x"
         try:
-            async with person._http.ws_connect(url, protocols=["v1.kernel"], headers={"Origin": person.root}, max_msg_size=0) as socket:
+            async with person._http.ws_connect(
+                url, protocols=["v1.kernel"], headers={"Origin": person.root}, max_msg_size=0
+            ) as socket:
                 await socket.send_str("hello")
                 said = await socket.receive_str(timeout=60)
                 await socket.send_bytes(big)
@@ -448,8 +525,16 @@ def test_only_with_the_key(place):
         root = person.root
         async with aiohttp.ClientSession() as stranger:
             seen = []
-            for path, headers in ((f"{POST}/new", {}), ("/?key=wrong", {}), ("/node/127.0.0.1/80/", {}), (f"{BASE}/static/portal.css", {}), ("/", {"Host": "evil.example.org"})):
-                async with stranger.get(root + path, headers=headers, allow_redirects=False) as answer:
+            for path, headers in (
+                (f"{POST}/new", {}),
+                ("/?key=wrong", {}),
+                ("/node/127.0.0.1/80/", {}),
+                (f"{BASE}/static/portal.css", {}),
+                ("/", {"Host": "evil.example.org"}),
+            ):
+                async with stranger.get(
+                    root + path, headers=headers, allow_redirects=False
+                ) as answer:
                     seen.append(answer.status)
         with pytest.raises(PreviewError, match="authenticity token"):
             await person.text("POST", POST, data={f"{NAME}[kind]": "fail"})
@@ -460,7 +545,11 @@ def test_only_with_the_key(place):
 
 def test_every_page_says_preview(place):
     async def go(person):
-        return [(await person.form())[0], await person.text("GET", f"{BASE}/batch_connect/sessions"), await person.text("GET", f"{BASE}/files/fs{place.home}")]
+        return [
+            (await person.form())[0],
+            await person.text("GET", f"{BASE}/batch_connect/sessions"),
+            await person.text("GET", f"{BASE}/files/fs{place.home}"),
+        ]
 
     for page in visit(place, go):
         assert "This is a preview of the app on this machine, not an Open OnDemand." in page
@@ -487,7 +576,9 @@ def test_nothing_is_left_running(tmp_path):
             return card
 
         card = visit(SimpleNamespace(address=address), go)
-    marks = [p for p in Path("/proc").glob("[0-9]*/environ") if _holds(p, f"PORTAL_JOB={card}".encode())]
+    marks = [
+        p for p in Path("/proc").glob("[0-9]*/environ") if _holds(p, f"PORTAL_JOB={card}".encode())
+    ]
     assert marks == []
 
 

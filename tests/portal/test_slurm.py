@@ -31,7 +31,13 @@ def test_a_session_through_a_real_slurm(tmp_path_factory):
     home = tmp_path_factory.mktemp("slurm-home")
     cluster = Cluster().start()
     try:
-        with portal(home, "--scheduler", "auto", app=FIXTURE, env={"SLURM_CONF": cluster.environ["SLURM_CONF"], "PORTAL_SCHEDULER": "auto"}) as address:
+        with portal(
+            home,
+            "--scheduler",
+            "auto",
+            app=FIXTURE,
+            env={"SLURM_CONF": cluster.environ["SLURM_CONF"], "PORTAL_SCHEDULER": "auto"},
+        ) as address:
             asyncio.run(_session(address))
         cluster.wait_no_jobs()
     finally:
@@ -47,9 +53,11 @@ async def _session(address):
         text = await person.wait(waiting, "queued")
         assert "your job currently sits in queue" in text
         assert "kind batch--hold queued" in text
-        card = await person.launch(kind="batch--requeue", word="it's $HOME, \"a\"\nb")
+        card = await person.launch(kind="batch--requeue", word='it\'s $HOME, "a"\nb')
         text = await person.wait(card, "running")
-        path = text.split('action="')[2 if "/cancel" in text.split('action="')[1] else 1].split('"')[0]
+        path = text.split('action="')[2 if "/cancel" in text.split('action="')[1] else 1].split(
+            '"'
+        )[0]
         assert path.startswith("/node/127.0.0.1/")
         assert path in await person.text("GET", path)
         for one in (waiting, card):
