@@ -27,21 +27,18 @@ if TYPE_CHECKING:
 KEYS = tuple(f.name for f in fields(SlurmSettings))
 OVERRIDES = "KERNELWRIGHT_SLURM"  # environment variable: the session's settings as a JSON object
 
-# options that the broker sets itself, that have a key of their own, or that would start something else
-_REFUSED = {
-    "array": None, "a": None, "chdir": None, "D": None, "comment": None, "dependency": None, "d": None,
-    "error": None, "e": None, "export": None, "export-file": None, "get-user-env": None, "hold": None,
-    "H": None, "input": None, "i": None, "job-name": None, "J": None, "open-mode": None, "output": None,
-    "o": None, "parsable": None, "no-requeue": None, "requeue": None, "signal": None,
-    "test-only": None, "wait": None, "W": None, "wrap": None, "help": None, "h": None, "quiet": None,
-    "Q": None, "version": None, "V": None, "usage": None, "ignore-pbs": None,
-    "partition": "partition", "p": "partition", "ntasks": "ntasks", "n": "ntasks", "nodes": "nodes",
-    "N": "nodes", "cpus-per-task": "cpus_per_task", "c": "cpus_per_task", "time": "time", "t": "time",
-    "gres": "gres", "account": "account", "A": "account", "qos": "qos", "q": "qos",
-    "reservation": "reservation", "constraint": None, "C": None, "mem": "mem",
+# options that the broker sets itself or that would start something else
+_OURS = frozenset(  # noqa: SIM905 would make thirty lines of it
+    "array chdir comment dependency error export export-file get-user-env help hold ignore-pbs input"
+    " job-name no-requeue open-mode output parsable quiet requeue signal test-only usage version wait"
+    " wrap a D d e H i J o W h Q V".split()
+)
+# options that have a key of their own, on which the site's limits look
+_KEYED = {
+    **{key.replace("_", "-"): key for key in KEYS if key not in {"extra", "constraint"}},
+    "p": "partition", "n": "ntasks", "N": "nodes", "c": "cpus_per_task", "t": "time", "A": "account",
+    "q": "qos",
 }  # fmt: skip
-_REFUSED.pop("constraint")  # `extra=--constraint=...` is how many sites document it
-_REFUSED.pop("C")
 
 
 def parse_settings(text: str) -> SlurmSettings:
@@ -107,15 +104,21 @@ def from_mapping(data: object, *, source: str) -> SlurmSettings:
 
 
 def _check_option(option: str, source: str) -> None:
-    name = option.partition("=")[0].lstrip("-")
-    if name in _REFUSED:
-        own = _REFUSED[name]
-        raise UserError(
-            "slurm-option-refused",
-            f"`{option[:80]}` cannot be given as an extra Slurm option",
-            context={"in": source},
-            hint=f"use `{own}=...` instead" if own else "the kernel's job needs it for itself",
-        )
+    """Refuse what is ours; sbatch also takes `-n4` and shortened names such as `--outp`."""
+    name = option.partition("=")[0].removeprefix("--")
+    if option.startswith("--"):
+        near = [n for n in (*_OURS, *_KEYED) if len(n) > 1 and n.startswith(name)]
+    else:
+        near = [option[1:2]] if option[1:2] in _OURS or option[1:2] in _KEYED else []
+    if not near:
+        return
+    own = _KEYED.get(near[0])
+    raise UserError(
+        "slurm-option-refused",
+        f"`{option[:80]}` cannot be given as an extra Slurm option",
+        context={"in": source},
+        hint=f"use `{own}=...` instead" if own else "the kernel's job needs it for itself",
+    )
 
 
 def to_mapping(settings: SlurmSettings) -> dict[str, Any]:
