@@ -10,6 +10,7 @@ import shutil
 import socket
 import stat
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,9 +130,10 @@ def serve(folder, extra=""):
 class Person:
     """An unprivileged user with Kernelwright and Apptainer on PATH."""
 
-    def __init__(self, user, runtime, apptainer):
+    def __init__(self, user, runtime, apptainer, wheels):
         self.user, self.runtime = user, runtime
-        self.environ = {"PATH": f"{apptainer.parent}:{runtime}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"}
+        path = f"{apptainer.parent}:{runtime}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+        self.environ = {"PATH": path, "UV_CACHE_DIR": str(wheels(user))}
 
     def kernelwright(self, *words, env=None, timeout=300.0):
         return self.user.run([self.runtime / "bin/kernelwright", *words], env=self.environ | (env or {}), timeout=timeout)
@@ -193,14 +195,30 @@ def DRIVER_COPY():
     return copy
 
 
+@pytest.fixture(scope="session")
+def wheels():
+    """A cache of wheels for each user that outlives their homes: each test would else download 80 MB."""
+    made = {}
+
+    def of(user):
+        if user.name not in made:
+            made[user.name] = Path(tempfile.mkdtemp(prefix="uv-", dir=SHARED))
+            os.chown(made[user.name], user.uid, user.gid)
+        return made[user.name]
+
+    yield of
+    for folder in made.values():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture
-def person(alice, runtime, apptainer, fuse):
+def person(alice, runtime, apptainer, fuse, wheels):
     """alice, who is no root and has an empty home."""
     assert alice.uid != 0
-    return Person(alice, runtime, apptainer)
+    return Person(alice, runtime, apptainer, wheels)
 
 
 @pytest.fixture
-def other_person(bob, runtime, apptainer, fuse):
+def other_person(bob, runtime, apptainer, fuse, wheels):
     """bob, the same."""
-    return Person(bob, runtime, apptainer)
+    return Person(bob, runtime, apptainer, wheels)
