@@ -48,7 +48,7 @@ class ChannelServer:
         class Bound(Handler):
             channel = owner
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Bound)
+        self._server = Quiet(("127.0.0.1", 0), Bound)
         self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), daemon=True
@@ -94,6 +94,13 @@ class ChannelServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(10)
+
+
+class Quiet(ThreadingHTTPServer):
+    """A client that was killed in the middle is no news here."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing."""
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -43,7 +43,10 @@ class Lab:
         data = {
             "site": {"name": "Testsite", "support": "help@example.org"},
             "conda": {"channels": [self.server.url]},
-            "groups": {"folders": [f"{self.base}/projects/{{group}}/kernels"], "trusted_owners": ["root", "@members"]},
+            "groups": {
+                "folders": [f"{self.base}/projects/{{group}}/kernels"],
+                "trusted_owners": ["root", "@members"],
+            },
         }
         for key, value in more.items():
             data[key] = {**data.get(key, {}), **value}

@@ -23,7 +23,18 @@ def state(lab, user, name):
 
 def test_an_export_builds_the_same_on_another_account_and_offline(shared_lab, alice, bob):
     lab = shared_lab
-    lab.run(alice, "create", "conda", "rna", "greetings=1.0", "activator", "--env", "API_TOKEN=secret-1", "--env", "MODE=fast")
+    lab.run(
+        alice,
+        "create",
+        "conda",
+        "rna",
+        "greetings=1.0",
+        "activator",
+        "--env",
+        "API_TOKEN=secret-1",
+        "--env",
+        "MODE=fast",
+    )
     exported = lab.run(alice, "export", "rna")
     text = exported.stdout
     assert "secret-1" not in text
@@ -40,7 +51,9 @@ def test_an_export_builds_the_same_on_another_account_and_offline(shared_lab, al
     again = lab.run(bob, "import", file, "--name", "rna-offline", "--json")["kernel"]
     assert lab.server.requests == []
     assert tree(Path(again["prefix"])) == tree(first)
-    done = bob.run([Path(again["prefix"]) / "bin/python", "-c", "import greetings; print(greetings.VERSION)"])
+    done = bob.run(
+        [Path(again["prefix"]) / "bin/python", "-c", "import greetings; print(greetings.VERSION)"]
+    )
     assert done.stdout == "1.0\n"
 
 
@@ -62,7 +75,9 @@ def test_a_shared_kernel_is_for_the_group_and_nobody_else(shared_lab, alice, bob
     assert (told["owner"], told["contact"], told["version"]) == (alice.name, "Alice, room 7", 1)
 
     program = spec["argv"][0]
-    answer = bob.run([program, "--shell", "--", "python", "-c", "import greetings; print(greetings.VERSION)"])
+    answer = bob.run(
+        [program, "--shell", "--", "python", "-c", "import greetings; print(greetings.VERSION)"]
+    )
     assert answer.stdout.strip().endswith("1.0"), answer
     for path in Path(program).parent.rglob("*"):
         facts = path.lstat()
@@ -99,12 +114,18 @@ def test_versions_clone_note_and_withdrawal(shared_lab, alice, bob):
     assert alice.name in refused.stderr
 
     lab.run(alice, "share", "rna", "--group", lab.group, "--deprecated", "use rna2")
-    told = json.loads((lab.folder / "rna/kernel.json").read_text())["metadata"]["kernelwright"]["shared"]
+    told = json.loads((lab.folder / "rna/kernel.json").read_text())["metadata"]["kernelwright"][
+        "shared"
+    ]
     assert (told["deprecated"], told["version"]) == ("use rna2", 2)
 
     lab.run(alice, "unshare", "rna", "--group", lab.group)
     assert not (lab.folder / "rna").exists()
-    assert not list(lab.folder.glob(f".kernelwright-{alice.name}/.local/share/kernelwright/kernels/*/*/launch.sh"))
+    assert not list(
+        lab.folder.glob(
+            f".kernelwright-{alice.name}/.local/share/kernelwright/kernels/*/*/launch.sh"
+        )
+    )
     refused = lab.run(alice, "unshare", "rna", "--group", lab.group, ok=False)
     assert "not-shared" in refused.stderr
 
@@ -115,7 +136,9 @@ def test_a_member_copies_a_shared_kernel(shared_lab, alice, bob):
     lab.run(alice, "share", "rna", "--group", lab.group, "--no-test")
     made = lab.run(bob, "clone", "rna", "mine", "--no-test", "--json")["kernel"]
     assert made["prefix"].startswith(str(bob.home))
-    answer = bob.run([f"{made['prefix']}/bin/python", "-c", "import greetings; print(greetings.VERSION)"])
+    answer = bob.run(
+        [f"{made['prefix']}/bin/python", "-c", "import greetings; print(greetings.VERSION)"]
+    )
     assert answer.stdout == "1.0\n"
 
 
@@ -145,7 +168,13 @@ def test_what_others_can_write_is_not_trusted(shared_lab, alice, bob, carol, how
     row = state(lab, bob, "rna")
     assert row["state"] == "untrusted", row
     words = " ".join(p["message"] for p in row["problems"])
-    assert {"world": "everybody", "group": "the group", "acl": carol.name, "folder": "everybody", "owner": "does not trust"}[how] in words
+    assert {
+        "world": "everybody",
+        "group": "the group",
+        "acl": carol.name,
+        "folder": "everybody",
+        "owner": "does not trust",
+    }[how] in words
 
     lab.run(bob, "trust", f"{lab.group}/rna")
     assert state(lab, bob, "rna")["state"] == "ok"
@@ -160,7 +189,9 @@ def test_the_site_says_whether_members_are_trusted(shared_lab, alice, bob):
     lab.run(alice, "create", "conda", "rna", "--no-test", "--language", "r")
     lab.run(alice, "share", "rna", "--group", lab.group, "--no-test")
     lab.settings(groups={"trusted_owners": ["root", alice.name]})
-    assert state(lab, bob, "rna")["state"] == "untrusted", "any member may replace what lies in that folder"
+    assert state(lab, bob, "rna")["state"] == "untrusted", (
+        "any member may replace what lies in that folder"
+    )
     lab.folder.chmod(0o2750)
     assert state(lab, bob, "rna")["state"] == "ok"
 
@@ -168,7 +199,13 @@ def test_the_site_says_whether_members_are_trusted(shared_lab, alice, bob):
 def test_a_kernel_that_the_group_could_not_read_is_not_shared(shared_lab, alice):
     lab = shared_lab
     private = alice.home / "private"
-    alice.run(["sh", "-c", f"mkdir -m 700 {private} && printf '#!/bin/sh\\nexec \"$@\"\\n' > {private}/start && chmod 755 {private}/start"])
+    alice.run(
+        [
+            "sh",
+            "-c",
+            f"mkdir -m 700 {private} && printf '#!/bin/sh\\nexec \"$@\"\\n' > {private}/start && chmod 755 {private}/start",
+        ]
+    )
     lab.run(alice, "create", "script", "own", private / "start", "--no-test")
     refused = lab.run(alice, "share", "own", "--group", lab.group, ok=False)
     assert "group-cannot-read" in refused.stderr
@@ -190,6 +227,11 @@ def test_a_request_is_what_the_site_adds(shared_lab, alice, tmp_path):
     lab.run(alice, "create", "conda", "rna", "greetings=1.0", "--no-test")
     target = alice.home / "rna-request.tar.gz"
     lab.run(alice, "request", "rna", "--reason", "for the course", "--output", target)
-    listing = subprocess.run(["tar", "-xzOf", target, "rna-request/README.txt"], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(
+        ["tar", "-xzOf", target, "rna-request/README.txt"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     assert "for the course" in listing
     assert "kernelwright site add rna-request.tar.gz" in listing

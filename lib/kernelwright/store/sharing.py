@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..config.model import SiteConfig
 
 MEMBERS = "@members"
-INNER = ".kernelwright"  # in a group folder: the versions that its kernels run from
+INNER = ".kernelwright"  # with -USER, in a group folder: the versions that a user has published
 ACL = "system.posix_acl_access"
 USER, GROUP_OBJ, GROUP, MASK, OTHER = 0x02, 0x04, 0x08, 0x10, 0x20  # tags of linux/posix_acl.h
 SMALL = 1 << 20  # bytes of a file that goes into the hash

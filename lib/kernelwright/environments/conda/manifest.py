@@ -22,19 +22,20 @@ def write(prefix: Path, target: Path) -> int:
     from ...store.atomic import write_bytes
 
     rows = sorted(_walk(prefix))
-    write_bytes(target, zlib.compress("\n".join(rows).encode("utf-8", "surrogateescape"), 6))
+    write_bytes(target, zlib.compress("\n".join(rows).encode("utf-8", "surrogateescape"), 1))
     return len(rows)
 
 
 def _walk(prefix: Path) -> Iterator[str]:
-    root = str(prefix)
-    for folder, folders, names in os.walk(root):
-        folders[:] = [
-            f for f in folders if f != "__pycache__" and not os.path.islink(os.path.join(folder, f))
-        ]
-        base = folder[len(root) + 1 :]
-        for name in names:
-            yield os.path.join(base, name)
+    root = len(str(prefix)) + 1
+    waiting = [str(prefix)]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False):
+                    yield entry.path[root:]
+                elif entry.name != "__pycache__":
+                    waiting.append(entry.path)
 
 
 def names(target: Path) -> list[str]:

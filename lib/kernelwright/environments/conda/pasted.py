@@ -54,7 +54,7 @@ def _line(line: str, number: int, found: Pasted) -> None:
     if not words:
         return
     if words[0] not in PROGRAMS or (
-        len(words) > 1 and words[0] == "python" and words[1][:1] in "=<>~!"
+        len(words) > 1 and words[0] == "python" and words[1][:1] in "=<>~!0123456789"
     ):
         found.conda += _plain(line)
         return
@@ -113,7 +113,7 @@ def _words(line: str, number: int) -> list[str]:
 def _plain(line: str) -> list[str]:
     """A line without a command: names with commas or blanks between, or one spec with its constraint."""
     parts = [
-        p.strip().strip("'\"")
+        re.sub(r"^(['\"])(.*)\1$", r"\2", p.strip())
         for p in re.split(r",\s+|,$|(?<=[A-Za-z0-9\]*]),(?=[A-Za-z])", line)
         if p.strip()
     ]

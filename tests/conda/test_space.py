@@ -1,0 +1,52 @@
+"""What disks and quotas leave, from the words of the programs that say so."""
+
+from __future__ import annotations
+
+import pytest
+
+from kernelwright.environments.conda import space
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        ("/scratch 900 1000 1200 - 5 10 20 -", "/scratch", (300 << 10, 15)),
+        ("/scratch 900 1000 0 - 5 0 0 -", "/scratch", (100 << 10, None)),
+        ("/scratch 900* 0 0 - 5 0 0 -", "/scratch", (None, None)),
+        ("/scratch 1.5G 2G 3G - 5 10 20 -", "/scratch", (int(1.5 * (1 << 30)), 15)),
+        ("/scratch\n   1300 1000 1200 6d 25 10 20 -", "/scratch", (0, 0)),
+    ],
+)
+def test_quota_lines(text, name, expected):
+    left = space._left("x", *space._columns(text, name))
+    assert (left.bytes, left.files) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "none", "/scratch none", "/scratch a b c d e f g", "quota: error while getting quota"],
+)
+def test_lines_that_say_nothing(text):
+    assert space._columns(text, "/scratch") is None
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (0, "0 bytes"),
+        (1500, "2 kB"),
+        (8e8, "800 MB"),
+        (1.23e9, "1.2 GB"),
+        (31e9, "31 GB"),
+        (2e12, "2.0 TB"),
+    ],
+)
+def test_sizes_for_people(number, words):
+    assert space.size(number) == words
+
+
+def test_the_sentence_names_need_and_rest(tmp_path):
+    need = space.Need(0, int(1.2e9), 31_000, 0, 0)
+    assert space.check(need, {"x": tmp_path}, {"PATH": ""}).startswith(
+        "needs about 1.2 GB in 31,000 files, "
+    )
