@@ -10,7 +10,7 @@ import pytest
 
 from kernelwright.config.model import Policy, SiteConfig
 from kernelwright.errors import UserError
-from kernelwright.session import request
+from kernelwright.session import request, server
 from kernelwright.session.prepare import prepare
 
 from .conftest import report_of, specs_of, values_of
@@ -45,7 +45,8 @@ FIELDS_TRIED = [*FIELDS, "kw_installer", "kwt_env"]
 
 
 @pytest.mark.parametrize("name", FIELDS_TRIED)
-def test_no_answer_does_more_than_it_says(name, request_of, home, tmp_path, valid):
+def test_no_answer_does_more_than_it_says(name, request_of, home, tmp_path, valid, monkeypatch):
+    monkeypatch.setattr(server, "hash_password", lambda _: "argon2:quick")
     keep = tmp_path / "mark.keep"
     keep.touch()
     before = sorted(os.listdir(home))

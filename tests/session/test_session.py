@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kernelwright.config.model import Groups, SiteConfig
+from kernelwright.config.model import Groups, JupyterConfig, SiteConfig
 
 from .conftest import write_catalog
 from .ood import Session, central_kernel, stage, wait_for
@@ -227,10 +227,17 @@ def cmdline(pid):
     ],
     ids=lambda v: v if "set" not in v and "exec" not in v else "",
 )
-def test_start_files_of_every_kind(start, header, why):
-    session = start(header=header, environ={"SHELL": "/bin/zsh", "BASH_ENV": "/dev/null"})
+def test_start_files_of_every_kind(start, runtime, header, why):
+    """Also the site's own Jupyter, by its command; Notebook instead of JupyterLab."""
+    own = "conda" in why
+    site = SiteConfig(jupyter=JupyterConfig(command=f"{runtime}/venv/bin/jupyter")) if own else None
+    answers = {"kw_ui": "notebook"} if own else {}
+    session = start(answers, site=site, header=header, environ={"SHELL": "/bin/zsh", "BASH_ENV": "/dev/null"})
     assert session.login() == 302, why
-    assert session.connection["password"].encode() not in b"".join(Path(f"/proc/{p}/environ").read_bytes() for p in session.processes())
+    assert ("tree" if own else "lab") in json.loads((session.private / "values.json").read_text())["default_url"]
+    assert session.ask("/tree" if own else "/lab")[0] == 200
+    password = session.connection["password"].encode()
+    assert password not in b"".join(Path(f"/proc/{p}/environ").read_bytes() for p in session.processes())
 
 
 @pytest.mark.parametrize("state", ["read-only", "full"])

@@ -133,6 +133,26 @@ def configure(c: Any, values: dict[str, Any]) -> None:
         c.MappingKernelManager.cull_busy = False
 
 
+def configure_lab(c: Any) -> None:
+    """No question about news, no look for updates outside, no extensions into a runtime of others.
+
+    Jupyter drops a whole extension for one setting that its version does not know, so each is looked up.
+    """
+    try:
+        from jupyterlab.labapp import LabApp
+    except ImportError:
+        return
+    wanted = {
+        "news_url": None,
+        "check_for_updates_class": "jupyterlab.handlers.announcements.NeverCheckForUpdate",
+    }
+    if not os.access(sys.prefix, os.W_OK):
+        wanted["extension_manager"] = "readonly"
+    for name, value in wanted.items():
+        if hasattr(LabApp, name):
+            setattr(c.LabApp, name, value)
+
+
 def forget() -> None:
     """What only this process needs does not reach kernels and terminals.
 
@@ -153,6 +173,7 @@ def be_quiet() -> None:
 check_version()
 try:
     configure(get_config(), load())
+    configure_lab(get_config())
 except (KeyError, TypeError, ValueError, ImportError, AttributeError) as problem:
     stop("server-config-unreadable", "the session's values cannot be used: " + repr(problem))
 forget()
