@@ -32,6 +32,7 @@ def make_generation(base: Path, runtime: Path, *, slurm=None, launch: str = LAUN
     spec = {"argv": [str(script), "{connection_file}"], "display_name": kernel, "language": "python",
             "metadata": {"kernelwright": {"version": 1, "name": kernel}, "supported_encryption": ["curve"]}}
     (folder / "kernel.json").write_text(json.dumps(spec))
+    (folder / "entry.json").write_text(json.dumps({"name": kernel}))
     (folder.parent / "launcher.json").write_text(json.dumps({"slurm": slurm or {}}))
     return folder
 

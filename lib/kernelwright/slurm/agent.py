@@ -23,9 +23,9 @@ import zmq
 from . import addresses, record
 from .child import Child
 from .dial import Dial
-from .jobstate import VARIABLE, JobState
+from .jobstate import JobState
 from .link import HEADER, Stream, greeting
-from .nodefolder import make_folder
+from .nodefolder import make_folder, say
 from .reasons import CANNOT_DIAL, CANNOT_START, LEASE_OVER
 
 if TYPE_CHECKING:
@@ -35,11 +35,6 @@ BATCH = 200
 TRIES = 3  # starts in a row that end before the kernel answers
 QUIET = 2.0  # seconds of silence after which the broker may have moved
 NO_IPC = 20.0  # seconds after which a kernel without socket files is started on 127.0.0.1
-_NOT_FOR_KERNELS = {
-    "SLURM_EXPORT_ENV",
-    "SLURM_GET_USER_ENV",
-    "SBATCH_EXPORT",
-}  # they would empty the environment of `srun`
 
 
 class Agent:
@@ -50,10 +45,8 @@ class Agent:
         self.folder = make_folder()
         self.node = os.environ.get("SLURMD_NODENAME") or os.uname().nodename
         self.state = JobState(self.folder, os.environ)
-        environ = {k: v for k, v in os.environ.items() if k not in _NOT_FOR_KERNELS}
-        environ[VARIABLE] = str(self.state.path)
         self.child = Child(
-            launch=Path(secrets["generation"]) / "launch.sh", folder=self.folder, environ=environ,
+            launch=Path(secrets["generation"]) / "launch.sh", folder=self.folder, environ=self.state.kernel_environment(os.environ),
             key=secrets["key"], scheme=secrets["signature_scheme"],
         )  # fmt: skip
         self.dial = Dial(secrets, Path(secrets["where"]))
@@ -287,27 +280,12 @@ class Agent:
         os._exit(status)
 
 
-def say(text: str) -> None:
-    """A line in the job's log."""
-    print(f"kernelwright: {time.strftime('%H:%M:%S')} {text}", flush=True)
-
-
-def read_secrets(path: Path) -> dict[str, Any]:
-    """The keys, once: the file is gone afterwards. Empty where the broker has withdrawn them."""
-    found = record.read(path)
-    try:
-        os.unlink(path)
-    except OSError:
-        return {}  # whoever could not remove it is not the one who may use it
-    return found
-
-
 def main(argv: list[str]) -> int:
     """Run as a process; see the module's docstring."""
     if len(argv) != 1:
         print("usage: python -m kernelwright.slurm.agent SECRETS_FILE", file=sys.stderr)
         return 2
-    secrets = read_secrets(Path(argv[0]))
+    secrets = record.read_once(Path(argv[0]))
     if not secrets:
         say("the notebook that asked for this job is gone; the job ends")
         return 0

@@ -272,7 +272,6 @@ class Broker:
 
 def main(argv: list[str]) -> int:
     """Run as a process; see the module's docstring."""
-    from ..config import load_effective
     from .front import read_connection
 
     if len(argv) != 2:
@@ -280,16 +279,7 @@ def main(argv: list[str]) -> int:
             "usage: python -m kernelwright.slurm.broker GENERATION CONNECTION_FILE", file=sys.stderr
         )
         return 2
-    from pathlib import Path
-
-    environ = dict(os.environ)
-    start = Start(
-        generation=Path(os.path.abspath(argv[0])),
-        connection_file=os.path.abspath(argv[1]),
-        environ=environ,
-        site=load_effective(environ),
-        home=paths.home_folder(),
-    )
+    start = Start.from_process(*argv)
     try:
         connection = read_connection(start.connection_file)
     except (OSError, json.JSONDecodeError) as error:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VARIABLE = "KERNELWRIGHT_JOB_STATE"
+_NOT_FOR_KERNELS = {"SLURM_EXPORT_ENV", "SLURM_GET_USER_ENV"}  # they would empty srun's environment
 EVERY = 10.0  # seconds between two looks at the memory
 
 
@@ -46,6 +47,11 @@ class JobState:
             "environment": None,
             "cancel_file": str(self.cancel_file),
         }
+
+    def kernel_environment(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """What the kernel gets: the job's environment, and the way to this file."""
+        passed = {k: v for k, v in environ.items() if k not in _NOT_FOR_KERNELS}
+        return {**passed, VARIABLE: str(self.path)}
 
     def update(self, **news: Any) -> None:
         """Change some facts and write."""

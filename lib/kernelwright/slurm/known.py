@@ -38,11 +38,12 @@ class Known:
 
     def reply(self) -> dict[str, Any]:
         """The content of a kernel_info_reply."""
-        for path in (self.cached, self.tested):
-            found = record.read(path)
+        for found in (record.read(self.cached), record.read(self.tested, foreign=True)):
             if found.get("language_info"):
                 return {**found, "status": "ok"}
-        language = str(record.read(self.generation / "made.json").get("language", "python")).lower()
+        language = str(
+            record.read(self.generation / "made.json", foreign=True).get("language", "python")
+        ).lower()
         info = _LANGUAGES.get(language) or {
             "name": language, "version": "", "mimetype": "text/plain", "file_extension": ".txt"
         }  # fmt: skip

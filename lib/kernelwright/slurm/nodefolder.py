@@ -1,4 +1,4 @@
-"""The folder of a running kernel's sockets on its node: short, private, and swept after a crash."""
+"""What the agent has on its node: the folder of the kernel's sockets, and the job's log."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from pathlib import Path
 
 PREFIX = "kw-"
@@ -49,3 +50,8 @@ def _is_left(folder: Path) -> bool:
 
 def _node() -> str:
     return os.environ.get("SLURMD_NODENAME") or os.uname().nodename
+
+
+def say(text: str) -> None:
+    """A line in the job's log."""
+    print(f"kernelwright: {time.strftime('%H:%M:%S')} {text}", flush=True)

@@ -172,20 +172,33 @@ def _write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def read(path: Path) -> dict[str, Any]:
-    """A JSON object that we wrote; {} where it is missing, foreign or damaged."""
+def read(path: Path, *, foreign: bool = False) -> dict[str, Any]:
+    """A JSON object that we wrote; {} where it is missing, damaged or somebody else's.
+
+    `foreign`: of a generation, which for a central kernel belongs to the site.
+    """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return {}
     with open(fd, "rb") as file:
         try:
-            if os.fstat(fd).st_uid != os.getuid():
+            if not foreign and os.fstat(fd).st_uid != os.getuid():
                 return {}
             value = json.loads(file.read(1 << 20))
         except (OSError, ValueError):
             return {}
     return value if isinstance(value, dict) else {}
+
+
+def read_once(path: Path) -> dict[str, Any]:
+    """A file of keys that is gone afterwards; {} for whoever could not remove it, or came too late."""
+    found = read(path)
+    try:
+        os.unlink(path)
+    except OSError:
+        return {}
+    return found
 
 
 def bases(home: Path, storage_root: Path | None) -> list[Path]:

@@ -28,10 +28,46 @@ KEYS = tuple(f.name for f in fields(SlurmSettings))
 OVERRIDES = "KERNELWRIGHT_SLURM"  # environment variable: the session's settings as a JSON object
 
 # options that the broker sets itself or that would start something else
-_OURS = frozenset(  # noqa: SIM905 would make thirty lines of it
-    "array chdir comment dependency error export export-file get-user-env help hold ignore-pbs input"
-    " job-name no-requeue open-mode output parsable quiet requeue signal test-only usage version wait"
-    " wrap a D d e H i J o W h Q V".split()
+_OURS = frozenset(
+    [
+        "array",
+        "chdir",
+        "comment",
+        "dependency",
+        "error",
+        "export",
+        "export-file",
+        "get-user-env",
+        "help",
+        "hold",
+        "ignore-pbs",
+        "input",
+        "job-name",
+        "no-requeue",
+        "open-mode",
+        "output",
+        "parsable",
+        "quiet",
+        "requeue",
+        "signal",
+        "test-only",
+        "usage",
+        "version",
+        "wait",
+        "wrap",
+        "a",
+        "D",
+        "d",
+        "e",
+        "H",
+        "i",
+        "J",
+        "o",
+        "W",
+        "h",
+        "Q",
+        "V",
+    ]
 )
 # options that have a key of their own, on which the site's limits look
 _KEYED = {

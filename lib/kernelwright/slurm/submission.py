@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import paths
@@ -18,7 +19,6 @@ from .scheduler import HINT_REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from ..config.model import SiteConfig
     from .scheduler import Scheduler
@@ -37,12 +37,25 @@ class Start:
     site: SiteConfig
     home: Path
 
+    @classmethod
+    def from_process(cls, generation: str, connection_file: str) -> Start:
+        """The start that the arguments and the environment of this process describe."""
+        from ..config import load_effective
+
+        environ = dict(os.environ)
+        return cls(
+            generation=Path(os.path.abspath(generation)),
+            connection_file=os.path.abspath(connection_file),
+            environ=environ,
+            site=load_effective(environ),
+            home=paths.home_folder(),
+        )
+
     @property
     def kernel(self) -> str:
-        """A short name for the queue: the kernelspec's where known, else the generation's."""
-        spec = records.read(self.generation / "kernel.json")
-        found = (spec.get("metadata") or {}).get("kernelwright") or {}
-        name = str(found.get("name") or self.environ.get("KERNELWRIGHT_KERNEL") or "kernel")
+        """A short name for the queue."""
+        found = records.read(self.generation / "entry.json", foreign=True)
+        name = str(found.get("name") or "kernel")
         return "".join(c if c.isalnum() or c in "-_." else "-" for c in name)[:40]
 
 
