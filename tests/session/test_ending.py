@@ -115,25 +115,30 @@ def test_oom_kills_of_this_job_only(tmp_path):
     assert job.oom_kills(tmp_path / "nothing", tmp_path) == 0
 
 
-def test_processes_of_a_session_end_and_others_live(tmp_path):
+def test_processes_of_a_session_end_and_others_live(tmp_path, monkeypatch):
+    """Not those of another session, and not a batch job that was submitted from a notebook."""
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
     sleep = [sys.executable, "-c", "import signal, time, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN) if len(sys.argv) > 1 else None; print(1, flush=True); time.sleep(600)"]
     mine = [
-        subprocess.Popen([*sleep, *more], env={"KERNELWRIGHT_SESSION": str(private)}, start_new_session=True, stdout=subprocess.PIPE)
+        subprocess.Popen([*sleep, *more], env={"KERNELWRIGHT_SESSION": str(private), "SLURM_JOB_ID": "7"}, start_new_session=True, stdout=subprocess.PIPE)
         for more in ([], ["stubborn"])
     ]
-    other = subprocess.Popen(sleep, env={"KERNELWRIGHT_SESSION": f"{private}2"}, stdout=subprocess.PIPE)
+    others = [
+        subprocess.Popen(sleep, env={"KERNELWRIGHT_SESSION": mark, "SLURM_JOB_ID": number}, stdout=subprocess.PIPE)
+        for mark, number in ((f"{private}2", "7"), (str(private), "8"))
+    ]
     try:
-        for child in (*mine, other):
+        for child in (*mine, *others):
             child.stdout.readline()
         cleaning.clean(private, grace=0.5)
         for child in mine:
             wait_for(lambda: child.poll() is not None)
-        assert other.poll() is None
+        assert [other.poll() for other in others] == [None, None]
         assert not private.exists()
     finally:
-        for child in (*mine, other):
+        for child in (*mine, *others):
             child.kill()
             child.wait()
             child.stdout.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ from kernelwright.session.prepare import prepare
 from kernelwright.session.request import Request
 
 from .conftest import report_of, specs_of, values_of, write_catalog
+from .ood import wait_for
 
 CONDA = SiteConfig(form=Form(packages="conda"))
 
@@ -248,3 +250,32 @@ def test_ended_while_making(request_of, real_runtime, monkeypatch):
         prepare(session, host="127.0.0.1", port="5000")
     assert (report_of(session)["state"], report_of(session)["code"]) == ("failed", "session-ended-while-preparing")
     assert Report().state == "preparing" and Conda().channels
+
+
+def test_told_to_end_in_the_middle_of_a_real_build(request_of, home, tmp_path):
+    """A package index that never answers; TERM: nothing is left over, and the card says what to do."""
+    real = Path(sys.prefix)
+    runtime = tmp_path / "real"
+    runtime.mkdir()
+    (runtime / "venv").symlink_to(real)
+    session = request_of(runtime=runtime, kw_kernel="new:packages", kw_title="RNA", kw_packages="numpy", kw_installer="venv")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environ = {
+            "PATH": os.environ["PATH"], "HOME": str(home), "KERNELWRIGHT_HOME": str(home), "KERNELWRIGHT_RUNTIME": str(runtime),
+            "PIP_INDEX_URL": f"http://127.0.0.1:{silent.getsockname()[1]}/simple", "PIP_CONFIG_FILE": "/dev/null",
+        }  # fmt: skip
+        words = [sys.executable, "-I", "-m", "kernelwright", "session", "prepare", str(session.root / "request.json"), "--dir", str(session.private), "--host", "127.0.0.1", "--port", "5000"]
+        child = subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        try:
+            silent.settimeout(120)
+            silent.accept()[0].close()
+            wait_for((session.root / "progress.json").exists)
+            child.terminate()
+            said = child.communicate(timeout=60)[0].decode()
+        finally:
+            child.kill()
+            child.wait()
+    assert child.returncode == 130, said
+    assert report_of(session)["code"] == "session-ended-while-preparing"
+    assert not (session.root / "progress.json").exists()
+    assert not list((home / ".local/share/kernelwright").glob("kernels/*/*"))

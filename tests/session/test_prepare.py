@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -322,3 +323,14 @@ def test_catalogs_that_differ_are_a_warning(request_of, tmp_path):
     (session.root / "request.json").write_text(json.dumps(request))
     go(session)
     assert "catalog-differs" not in [p["code"] for p in report_of(session)["problems"]]
+
+
+def test_a_hundred_sessions_of_one_central_kernel_build_nothing(request_of, central, home, monkeypatch):
+    monkeypatch.setattr(server, "hash_password", lambda _: "argon2:quick")
+    session = request_of(central, kw_kernel="site:ml")
+    for number in range(100):
+        private = session.private.with_name(f"private{number}")
+        private.mkdir(mode=0o700)
+        go(replace(session, private=private))
+    assert report_of(session)["kernel"]["made"] is False
+    assert not (home / ".local/share/kernelwright/kernels").exists()

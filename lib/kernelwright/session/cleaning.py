@@ -46,16 +46,23 @@ def end_processes(private: Path, *, grace: float = GRACE) -> int:
 
 
 def _started_for(private: Path) -> Iterator[int]:
+    """Processes with the session's mark in the same job.
+
+    A batch job that the user submitted from a notebook inherits the mark, and may run on this very node.
+    """
     mark = f"{MARK}={private}".encode()
+    job = os.environ.get("SLURM_JOB_ID")
     me = os.geteuid()
     for entry in os.listdir("/proc"):
         if not entry.isdecimal():
             continue
         with contextlib.suppress(OSError):
             folder = f"/proc/{entry}"
-            if os.stat(folder).st_uid == me and mark in Path(
-                f"{folder}/environ"
-            ).read_bytes().split(b"\0"):
+            if os.stat(folder).st_uid != me:
+                continue
+            said = Path(f"{folder}/environ").read_bytes().split(b"\0")
+            jobs = [line for line in said if line.startswith(b"SLURM_JOB_ID=")]
+            if mark in said and jobs == ([f"SLURM_JOB_ID={job}".encode()] if job else []):
                 yield int(entry)
 
 

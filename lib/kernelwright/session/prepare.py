@@ -53,6 +53,7 @@ def prepare(session: Session, *, host: str, port: str) -> bool:
     except UserError as error:
         problem, log = told(error)
         write_report(session.root, replace(report, state="failed").about(problem, log))
+        _log(session, Started("", "", "none"), error.code)
         raise
     except KeyboardInterrupt:
         problem = Problem(
