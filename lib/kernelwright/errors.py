@@ -60,3 +60,15 @@ class Problem:
     def as_json(self) -> dict[str, Any]:
         """The plain mapping that `--json`, report.json and the card carry."""
         return asdict(self)
+
+
+def as_called(hint: str | None, command: str | None) -> str | None:
+    """`hint` with our command as this site calls it, such as `module load kernelwright; kernelwright`.
+
+    Where there is no shell (None) people can only ask for it.
+    """
+    if hint is None or command == "kernelwright":
+        return hint
+    if command is None:
+        return hint.replace("`kernelwright ", "(ask the site) `kernelwright ")
+    return hint.replace("`kernelwright ", f"`{command} ")

@@ -153,3 +153,9 @@ def test_list_json_has_the_promised_keys(kw, home):
     rows = {k["name"]: k for k in kw("list", "--json").json()["kernels"]}
     assert set(rows["mine"]) == {"name", "display_name", "language", "origin", "kind", "launcher", "path", "owned", "visible", "state", "problems"}
     assert rows["mine"]["owned"] is False and rows["mine"]["origin"] == "user"
+
+
+def test_hints_call_the_command_as_this_site_does(kw, tmp_path):
+    (tmp_path / "site.yaml").write_text('command: "module load kw; kernelwright"\n')
+    answer = kw("show", "nobody", environ={"KERNELWRIGHT_SITE_CONFIG": str(tmp_path / "site.yaml")})
+    assert "`module load kw; kernelwright list` shows what there is" in answer.err
