@@ -66,6 +66,11 @@ kw_serve() {
     return "$status"
 }
 
+# The server's own word: an outgoing connection can hold a port on which nobody listens.
+kw_port_refused() {
+    tail -n 20 output.log 2>/dev/null | grep -qE "port ${port:-} is (already in use|not available)|Address already in use"
+}
+
 # Serve; when the port was taken before the server could have it, move to a new one.
 kw_serve_somewhere() {
     local status=0 try new
@@ -77,7 +82,7 @@ kw_serve_somewhere() {
         status=0
         kw_serve || status=$?
         if [ "$status" -eq 0 ] || [ -n "$kw_told" ] || [ -e "$KERNELWRIGHT_SESSION/answered" ]; then break; fi
-        if ! port_used "${host:-}:${port:-}"; then break; fi
+        if ! port_used "${host:-}:${port:-}" && ! kw_port_refused; then break; fi
         new=$(find_port "${host:-}") || new=
         echo "kernelwright: port $port was taken by another process; trying port $new ($try of 5)" >&2
         if [ "$try" -eq 6 ] || ! kw_session port "$new" --dir "$KERNELWRIGHT_SESSION"; then

@@ -185,9 +185,10 @@ echo "taken: $port"
 """
 
 
-def test_a_port_that_is_taken_is_given_up(start):
+@pytest.mark.parametrize("how", ["it listens", "it only holds the port, as an outgoing connection does"])
+def test_a_port_that_is_taken_is_given_up(start, how):
     """Another process takes the port between before.sh and the server: the next one reaches connection.yml."""
-    session = start(before_serving=TAKE_PORT)
+    session = start(before_serving=TAKE_PORT if how == "it listens" else TAKE_PORT.replace("s.listen()\n", ""))
     taken = session.log.split("taken: ")[1].split()[0]
     assert f"port {taken} was taken by another process" in session.log
     assert session.connection["port"] != taken
