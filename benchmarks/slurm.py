@@ -28,11 +28,11 @@ import uuid
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "lib")]
+sys.path[:0] = [str(ROOT), str(ROOT / "lib")]
 
 from jupyter_client import BlockingKernelClient, KernelManager  # noqa: E402
-from slurm.cluster import Cluster  # noqa: E402
-from slurm.notebook import Notebook, is_idle, make_generation, publish  # noqa: E402
+from tests.slurm.cluster import Cluster  # noqa: E402
+from tests.slurm.notebook import Notebook, is_idle, make_generation, publish  # noqa: E402
 
 STDOUT = "line = 'x' * 999_999 + chr(10)\nimport sys\nfor _ in range({n}): sys.stdout.write(line)"
 ONE = "from comm import create_comm\ncreate_comm(target_name='t', data={{}}, buffers=[bytes({n} * 1_000_000)])"

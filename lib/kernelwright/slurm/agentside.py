@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .link import HEADER, Stream, greeting
+from .trim import Trim
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,6 +47,7 @@ class AgentSide:
         self.respawn = respawn
         self.agent: bytes | None = None
         self.stream: Stream | None = None
+        self.trim = Trim()
         self.kernel_ready = False
         self.last_heard = 0.0
         self.dismissed: int | None = None  # exit status with which every agent is sent away
@@ -134,3 +136,4 @@ class AgentSide:
         """The heartbeat of every second."""
         if self.stream is not None:
             self.stream.beat()
+            self.trim.tick(self.stream.moved)

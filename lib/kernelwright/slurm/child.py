@@ -7,10 +7,8 @@ The sockets are files in a 0700 folder (`ipc`), so the node opens no port. Kerne
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from typing import TYPE_CHECKING, Any
@@ -21,10 +19,10 @@ from .wire import Wire, parent_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
+
+    from .spawn import Spawned, Spawner
 
 KINDS = {"shell": zmq.DEALER, "iopub": zmq.SUB, "stdin": zmq.DEALER, "control": zmq.DEALER}
-PORTS = ("shell", "iopub", "stdin", "control", "hb")
 NUDGE = 0.05  # seconds between two questions to a kernel that starts
 GRACE = 1.5  # seconds to end by itself; then SIGTERM, then SIGKILL
 
@@ -32,66 +30,47 @@ GRACE = 1.5  # seconds to end by itself; then SIGTERM, then SIGKILL
 class Child:
     """One kernel after another in the same allocation; `incarnation` counts them."""
 
-    def __init__(
-        self, *, launch: Path, folder: Path, environ: Mapping[str, str], key: str, scheme: str,
-        transport: str = "ipc",
-    ) -> None:  # fmt: skip
-        self.launch, self.folder, self.environ = launch, folder, environ
-        self.key, self.scheme, self.transport = key, scheme, transport
+    def __init__(self, spawner: Spawner, first: Spawned) -> None:
+        """`first` was started already, while zmq was still being loaded."""
+        self.spawner = spawner
+        self.current = first
+        self.folder = spawner.folder
+        self.key = str(first.connection["key"])
+        self.scheme = str(first.connection["signature_scheme"])
         self.context = zmq.Context()
         self.poller: zmq.Poller | None = None
-        self.process: subprocess.Popen[bytes] | None = None
         self.sockets: dict[str, Any] = {}
         self.incarnation = 0
         self.ready = False
-        self.started = 0.0
         self._heard: set[str] = set()
         self._probes: set[str] = set()
         self._next_nudge = 0.0
 
     @property
-    def connection_file(self) -> Path:
-        """Where the kernel finds its sockets."""
-        return self.folder / "kernel.json"
+    def transport(self) -> str:
+        """`ipc`, or `tcp` for a kernel that knows no `ipc`."""
+        return self.current.transport
+
+    @property
+    def started(self) -> float:
+        """When the present kernel was started, by the monotonic clock."""
+        return self.current.started
 
     # --- starting and ending ------------------------------------------------------------------
 
-    def start(self, poller: zmq.Poller) -> None:
-        """Start a fresh kernel and connect to it; `ready` becomes true when it really answers."""
+    def watch(self, poller: zmq.Poller) -> None:
+        """Connect to the kernel; `ready` becomes true when it really answers."""
         self.poller = poller
-        self._forget_sockets()
         self.incarnation += 1
-        self.ready, self.started = False, time.monotonic()
-        self._heard, self._probes = set(), set()
-        connection = self._connection()
-        self._write(connection)
-        self.process = subprocess.Popen(
-            [str(self.launch), "--local", str(self.connection_file)],
-            stdin=subprocess.DEVNULL,
-            env={**self.environ, "JPY_PARENT_PID": str(os.getpid())},
-            start_new_session=True,
-        )
+        self.ready, self._heard, self._probes = False, set(), set()
         self.wire = Wire(self.key, self.scheme)
-        self._connect(connection)
+        self._connect(self.current.connection)
 
-    def _connection(self) -> dict[str, Any]:
-        ipc = self.transport == "ipc"
-        ports = range(1, 6) if ipc else _free_ports(5)
-        return {
-            "transport": self.transport,
-            "ip": str(self.folder / "s") if ipc else "127.0.0.1",
-            "key": self.key,
-            "signature_scheme": self.scheme,
-            "kernel_name": "",
-            **{f"{name}_port": port for name, port in zip(PORTS, ports, strict=True)},
-        }
-
-    def _write(self, connection: Mapping[str, Any]) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.connection_file)
-        fd = os.open(self.connection_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(fd, "w", encoding="utf-8") as file:
-            json.dump(connection, file)
+    def start(self, poller: zmq.Poller, transport: str | None = None) -> None:
+        """Start a fresh kernel after the end of the one before."""
+        self._forget_sockets()
+        self.current = self.spawner.spawn(self.key, self.scheme, transport or self.transport)
+        self.watch(poller)
 
     def _connect(self, connection: Mapping[str, Any]) -> None:
         name = os.urandom(8)  # the same on shell and stdin: the kernel asks for input by that name
@@ -115,20 +94,14 @@ class Child:
                 self.poller.unregister(made)
             made.close(0)
         self.sockets = {}
-        for number in range(1, 6):
-            with contextlib.suppress(OSError):
-                os.unlink(self.folder / f"s-{number}")
 
     def signal(self, number: int) -> None:
         """Send a signal to the kernel and everything that it started in its group."""
-        if self.process is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, number)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.current.process.pid, number)
 
     def end(self, grace: float = GRACE) -> None:
         """Ask the kernel to end, so that it can tidy up, then make it."""
-        if self.process is None:
-            return
         if self.ready and grace:
             self.sockets["control"].send_multipart(
                 self.wire.make("shutdown_request", {"restart": False})
@@ -137,16 +110,15 @@ class Child:
         self.signal(signal.SIGTERM)
         self._wait(grace / 2)
         self.signal(signal.SIGKILL)
-        self.process.wait()
+        self.current.process.wait()
 
     def _wait(self, seconds: float) -> None:
-        if self.process is not None and seconds:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(seconds)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.current.process.wait(seconds)
 
     def has_ended(self) -> int | None:
         """The status of a kernel that is gone, as in subprocess; None while it lives."""
-        return self.process.poll() if self.process is not None else None
+        return self.current.process.poll()
 
     # --- the way to readiness -----------------------------------------------------------------
 
@@ -189,11 +161,3 @@ class Child:
 def _endpoint(connection: Mapping[str, Any], channel: str) -> str:
     ip, port = connection["ip"], connection[f"{channel}_port"]
     return f"ipc://{ip}-{port}" if connection["transport"] == "ipc" else f"tcp://{ip}:{port}"
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]

@@ -55,6 +55,7 @@ class Stream:
         self.emit = emit
         self.sent = 0
         self.received = 0
+        self.moved = 0  # bytes in both directions
         self._unacked: deque[tuple[int, list[Frame]]] = deque()
         self._acked = 0
         self._since_ack = [0, 0]
@@ -88,6 +89,7 @@ class Stream:
     def _number(self, kind: bytes, frames: list[Frame]) -> None:
         self.sent += 1
         message = [HEADER.pack(kind, self.epoch, self.sent), *frames]
+        self.moved += sum(size(f) for f in frames)
         self._unacked.append((self.sent, message))
         self.emit(message)
 
@@ -125,7 +127,9 @@ class Stream:
                 self._ask_again()
             return None
         self.received = number
-        self._acknowledge(sum(size(f) for f in frames[1:]))
+        length = sum(size(f) for f in frames[1:])
+        self.moved += length
+        self._acknowledge(length)
         return self._complete(kind, frames)
 
     def _complete(self, kind: bytes, frames: Sequence[Frame]) -> tuple[str, list[Frame]] | None:
