@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-PATIENCE = 300.0  # seconds
+PATIENCE = 240.0  # seconds
 NAMED = "() => ![undefined, '', 'No Kernel'].includes(document.querySelector('.jp-KernelName')?.innerText)"
 
 
