@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Problem
-from .lenient import Parsed, parse
-from .spec_rules import judge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from .lenient import Parsed
 
 LIMIT = 1 << 20  # bytes; a larger file would travel whole with every request of the launcher page
 NAME = "kernel.json"
@@ -82,6 +82,9 @@ def read(folder: str, facts: os.stat_result | None = None) -> Reading:
 
 def understand(data: bytes) -> Reading:
     """Parse and judge the bytes of a kernel.json; `adopt` and the tests call it too."""
+    from .lenient import parse  # only where a file was not known from the index: 4 ms
+    from .spec_rules import judge
+
     parsed = parse(data)
     if not isinstance(parsed.value, dict):
         return Reading(problems=_refusals(parsed))

@@ -37,6 +37,13 @@ def search_path(home: Path, environ: Mapping[str, str]) -> tuple[Root, ...]:
     own.add(os.path.join(environ.get("JUPYTER_DATA_DIR") or "", "kernels"))
     own.add(os.path.join(environ.get("XDG_DATA_HOME") or "", "jupyter/kernels"))
     folders = dict.fromkeys(str(path) for path in paths.jupyter_path(environ, real))
+    session = environ.get(
+        "KERNELWRIGHT_SESSION"
+    )  # its kernelspecs are copies for one server, gone tomorrow
+    if session:
+        folders = {
+            folder: None for folder in folders if not folder.startswith(session.rstrip("/") + "/")
+        }
     found = [Root(folder, "user" if folder in own else "jupyter") for folder in folders]
     found += _legacy(real, environ)
     if not own & {root.folder for root in found}:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import Problem
 from ..model import Kernel, State
-from ..store import sharing
-from . import conda, groups, index, parallel
+from . import conda, index, parallel
 from .examine import Candidate, Found, Surroundings, examine
 from .places import Root, native_resources, search_path
 from .programs import Programs
@@ -153,39 +152,12 @@ def _conda_kernels(home: Path, environ: Mapping[str, str]) -> list[Candidate]:
 
 
 def _shared(site: SiteConfig, home: Path, around: Surroundings) -> list[Kernel]:
-    """Kernels of the user's groups; a folder that does not answer in time becomes one entry."""
-    roots = groups.roots(site)
-    if not roots:
+    """Kernels of the user's groups, where the site names folders for them."""
+    if not site.groups.folders:
         return []
+    from .groups import shared_kernels
 
-    def look(root: Root) -> list[Kernel]:
-        names = parallel.names_in(root)
-        if isinstance(names, OSError):
-            return []  # a group folder that is not for this user is no finding
-        kernels = []
-        for name in sorted(names):
-            one = examine(Candidate(root, name, f"{root.folder}/{name}"), around)
-            if one is not None:
-                distrust = sharing.trust(one.candidate.folder, site, home=home)
-                more = (distrust,) if distrust else ()
-                kernels.append(replace(one.kernel, problems=(*more, *one.kernel.problems)))
-        return kernels
-
-    answers = parallel.within(groups.TIMEOUT, look, roots)
-    return [
-        kernel
-        for root, answer in zip(roots, answers, strict=True)
-        for kernel in (answer if answer is not None else [_silent(root)])
-    ]
-
-
-def _silent(root: Root) -> Kernel:
-    text = f"the group folder `{root.folder}` did not answer within {groups.TIMEOUT:g} s"
-    return Kernel(
-        str(root.group), str(root.group), "", "group", "unknown", "local", root.folder, owned=False,
-        visible=False, state="unavailable", problems=(Problem("group-folder-silent", "warning", text),),
-        group=root.group, loads=False,
-    )  # fmt: skip
+    return shared_kernels(site, home, around)
 
 
 def _native(kernels: list[Kernel]) -> list[Kernel]:
