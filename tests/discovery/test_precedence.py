@@ -134,3 +134,14 @@ def test_unreadable_home_is_an_entry_not_an_end(surroundings: tuple[Path, dict[s
     rows = ours(tmp, environ)
     assert [k.problems[0].code for k in rows if k.origin == "user"] == ["kernels-folder-unreadable"]
     assert any(k.visible for k in rows)
+
+
+def test_the_kernelspecs_of_a_session_are_not_the_users(tmp_path: Path) -> None:
+    """A session puts copies first on JUPYTER_PATH: the index that it writes must not hold them, nor call others shadowed."""
+    home, session = tmp_path / "home", tmp_path / "kernelwright.x1"
+    for folder in (home / ".local/share/jupyter/kernels/rna", session / "jupyter/kernels/rna"):
+        folder.mkdir(parents=True)
+        (folder / "kernel.json").write_text(json.dumps({"argv": ["/bin/true", "{connection_file}"], "display_name": "RNA", "language": "x"}))
+    environ = {"PATH": "/usr/bin", "JUPYTER_PATH": f"{session}/jupyter", "KERNELWRIGHT_SESSION": str(session)}
+    found = [k for k in discover(home=home, environ=environ, site=SiteConfig()) if k.name == "rna"]
+    assert [(k.origin, k.state, k.visible) for k in found] == [("user", "ok", True)]
