@@ -24,7 +24,7 @@ LIBRARY = re.compile(r"(/(?:usr/)?lib(?:32|64)?/\S*\.so\S*)")
 TOOLS = ("cat", "ls", "env", "uname", "id", "sed", "head", "sleep", "rm", "mkdir", "dirname", "basename", "grep", "expr", "which")
 PYTHON = Path(os.path.realpath("/usr/bin/python3"))  # such as /usr/bin/python3.11
 SITE = f"usr/local/lib/{PYTHON.name}/dist-packages"
-UNUSED = ("__pycache__", "test", "tests", "idlelib", "tkinter", "lib2to3", "turtledemo", "ensurepip")
+UNUSED = ("test", "tests", "idlelib", "tkinter", "lib2to3", "turtledemo", "ensurepip")
 # Debian 11's Python 3.9 with what it is linked to
 OLD_SUITE = "bullseye"
 OLD_PACKAGES = (
@@ -246,7 +246,7 @@ def packages(target, wanted):
     from uv import find_uv_bin
 
     environ = uv_environment(Path.home(), os.environ, cache=Path("/var/tmp/kernelwright-tests/uv"), index=None)
-    words = [find_uv_bin(), "pip", "install", "--quiet", "--python", str(PYTHON), "--target", str(target), *wanted]
+    words = [find_uv_bin(), "pip", "install", "--quiet", "--compile-bytecode", "--python", str(PYTHON), "--target", str(target), *wanted]
     subprocess.run(words, check=True, timeout=300, env=environ)
 
 

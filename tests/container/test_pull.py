@@ -402,14 +402,17 @@ def test_unsigned_images_where_the_site_wants_signed_ones(person, imagery, image
     assert refused(person, image, site)["code"] == "image-unsigned"
 
 
-def test_shared_store_is_used_only_from_a_trusted_owner(person, other_person, image):
+def test_shared_store_is_filled_by_its_owner_and_used_only_when_trusted(person, other_person, image):
     """An image that somebody else put there cannot be checked against a digest."""
-    assert pull(other_person, "b", image).ok
-    other_person.user.run(["chmod", "-R", "a+rX", other_person.user.home])
-    theirs = store(other_person)
-    trusting = site_file(person, {"storage": {"images": str(theirs)}, "groups": {"trusted_owners": [other_person.user.name]}})
-    assert pull(person, "a", image, trusting).ok
-    assert made(person, "a")["file"].startswith(str(theirs))
-    wary = site_file(person, {"storage": {"images": str(theirs)}})
+    offered = other_person.user.home / "offered"
+    other_person.user.run(["mkdir", "-m", "755", offered])
+    owner = site_file(other_person, {"storage": {"images": str(offered)}})
+    assert pull(other_person, "b", image, owner).ok
+    assert made(other_person, "b")["file"].startswith(str(offered))
+    trusting = site_file(person, {"storage": {"images": str(offered)}, "groups": {"trusted_owners": [other_person.user.name]}})
+    done = pull(person, "a", image, trusting)
+    assert "pulling" not in done.stderr
+    assert made(person, "a")["file"].startswith(str(offered))
+    wary = site_file(person, {"storage": {"images": str(offered)}})
     assert pull(person, "c", image, wary).ok
     assert made(person, "c")["file"].startswith(str(store(person)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...errors import Problem, UserError
@@ -45,7 +46,10 @@ def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
     start = start_of(recipe, findings, image.text)
     wanted = start.inject is not None
     wheels = inject.wheels_for(findings, recipe.language) if wanted else None
-    folder = inject.prepare(wheels, place, progress) if wheels else None
+    compiler = partial(
+        runtime.compile, image.file, findings.python or "", unsquash=findings.unsquash
+    )
+    folder = inject.prepare(wheels, place, progress, compiler) if wheels else None
     return Made(
         kind="container",
         language=recipe.language,

@@ -6,6 +6,7 @@ kernel needs. It is appended to sys.path by the entry, so that everything of the
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,22 +15,27 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ... import process
 from ...errors import UserError
 from ...store.atomic import explained, make_folder, write_text
 from ...store.lock import lock
-from .. import uv
+from ..uv import Uv
 from .images import own_store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from ...progress import Progress
     from ..base import Place
     from .probe import Findings
 
+    Compiler = Callable[[str], tuple[str, ...]]  # folder -> the words that compile it in the image
+
 FOLDER = "injected"  # in the image store
 OLDEST = (3, 6)  # what the entry and the oldest usable ipykernel need
 WAIT = 1800.0
+COMPILE_TIMEOUT = 600.0
 # uv's names of glibc platforms, newest first; an older one fits every newer glibc
 GLIBCS = (
     "2.40",
@@ -102,7 +108,7 @@ def wheels_for(findings: Findings, language: str) -> Wheels:
     return Wheels(PACKAGES[language], findings.minor, platform_of(findings), tuple(sorted(pins)))
 
 
-def prepare(wheels: Wheels, place: Place, progress: Progress) -> Path:
+def prepare(wheels: Wheels, place: Place, progress: Progress, compiler: Compiler) -> Path:
     """The folder of these wheels, made now or before. Raises UserError `inject-failed`."""
     store = own_store(place.site, place.home, place.environ)
     root = make_folder(store.root / FOLDER, store.mode)
@@ -115,7 +121,8 @@ def prepare(wheels: Wheels, place: Place, progress: Progress) -> Path:
     )
     with gate:
         if not (target / "complete").exists():
-            _install(target, wheels, place, progress, store.mode)
+            _install(target, wheels, Uv(place, progress), compiler)
+            os.chmod(target, store.mode)
     return target
 
 
@@ -128,17 +135,19 @@ def arguments(wheels: Wheels, python: Path, target: Path, constraints: Path) -> 
     )  # fmt: skip
 
 
-def _install(target: Path, wheels: Wheels, place: Place, progress: Progress, mode: int) -> None:  # fmt: skip
+def _install(target: Path, wheels: Wheels, tool: Uv, compiler: Compiler) -> None:
     part = target.with_name(f"{target.name}.part-{os.urandom(4).hex()}")
     for old in target.parent.glob(f"{target.name}.part-*"):
         shutil.rmtree(old, ignore_errors=True)
-    constraints = place.keep / "image-packages.txt"
+    constraints = tool.place.keep / "image-packages.txt"
     write_text(constraints, "\n".join(wheels.pins) + "\n")
-    python = place.runtime / "venv/bin/python"
+    python = tool.place.runtime / "venv/bin/python"
     try:
-        uv.Uv(place, progress).run(*arguments(wheels, python, part, constraints))
+        tool.run(*arguments(wheels, python, part, constraints))
+        if not re.search(r"[,:]", str(part)):  # a bind would split it; then every start compiles
+            with contextlib.suppress(UserError):
+                process.run(compiler(str(part)), timeout=COMPILE_TIMEOUT, env=tool.place.environ)
         write_text(part / "complete", "", 0o644)
-        os.chmod(part, mode)
         shutil.rmtree(target, ignore_errors=True)
         with explained(target):
             os.rename(part, target)

@@ -84,13 +84,19 @@ class Runtime:
         return (self.path, "build", target, source)
 
     def inside(
-        self, image: str, command: Sequence[str], *, unsquash: bool = False
+        self, image: str, command: Sequence[str], *, bind: str | None = None, unsquash: bool = False
     ) -> tuple[str, ...]:
-        """Run `command` in the image, seeing nothing of this node: used by the probe only."""
+        """Run `command` in the image, seeing nothing of this node but the folder `bind`."""
         return (
             self.path, "-s", "exec", "--contain", "--cleanenv", "--no-home", "--pwd", "/",
+            *(("--bind", f"{bind}:{bind}") if bind else ()),
             *(("--unsquash",) if unsquash else ()), image, *command,
         )  # fmt: skip
+
+    def compile(self, image: str, python: str, folder: str, *, unsquash: bool) -> tuple[str, ...]:
+        """Compile the Python files of `folder` by the image's own Python: a start is then 2 s faster."""
+        words = (python, "-m", "compileall", "-q", folder)
+        return self.inside(image, words, bind=folder, unsquash=unsquash)
 
     def verify(self, image: str) -> tuple[str, ...]:
         """Check the signatures of a SIF file against the user's and the site's keys."""
