@@ -43,6 +43,12 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="drive the whole path and end")
     given = parser.parse_args(words)
     home, runtime = given.home.absolute(), given.runtime.absolute()
+    if any(letter.isspace() for letter in str(home)):
+        print(
+            "demo: Open OnDemand cannot use a home with blanks in its path: name another with --home",
+            file=sys.stderr,
+        )
+        return 2
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     environ = surroundings(home, runtime)
     try:

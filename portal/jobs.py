@@ -38,6 +38,9 @@ class Jobs(Protocol):
     async def cancel(self, job_id: str) -> None:
         """TERM now, KILL after a while; clean.sh does not run."""
 
+    async def queues(self) -> tuple[str, ...]:
+        """The partitions that the person may use."""
+
     async def close(self) -> None:
         """The preview ends."""
 
@@ -133,6 +136,10 @@ class LocalJobs:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
+    async def queues(self) -> tuple[str, ...]:
+        """One, so that the form looks as it does on a cluster."""
+        return ("preview",)
+
     async def close(self) -> None:
         """End all jobs: nothing of the preview is left running."""
         for task in list(self._tasks):
@@ -182,6 +189,11 @@ class SlurmJobs:
     async def cancel(self, job_id: str) -> None:
         """scancel, without waiting."""
         await _call(["scancel", job_id], timeout=30)
+
+    async def queues(self) -> tuple[str, ...]:
+        """The names that sinfo gives."""
+        status, out, _ = await _call(["sinfo", "--noheader", "-o", "%R"], timeout=30)
+        return tuple(dict.fromkeys(out.split())) if status == 0 else ()
 
     async def close(self) -> None:
         """Jobs stay with Slurm."""

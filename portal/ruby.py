@@ -31,7 +31,6 @@ async def ask(settings: Settings, action: str, **more: Any) -> dict[str, Any]:
         "app": str(settings.app),
         "subapp": str(settings.subapp) if settings.subapp else None,
         "clusters": list(settings.clusters),
-        "scheduler": {"queues": list(settings.queues), "accounts": []},
         **more,
     }
     child = await asyncio.create_subprocess_exec(

@@ -57,7 +57,7 @@ def build(settings: Settings) -> web.Application:
 
 async def _lifetime(app: web.Application) -> AsyncIterator[None]:
     chosen = await jobs.choose(app[SETTINGS])
-    app[SESSIONS] = Sessions(app[SETTINGS], chosen)
+    app[SESSIONS] = Sessions(app[SETTINGS], chosen, await chosen.queues())
     app[proxy.SESSION] = aiohttp.ClientSession(
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -116,7 +116,7 @@ async def _form_with(
     try:
         definition = await sessions.definition()
         shown = {k: v.decode("utf-8", "replace").encode() for k, v in values.items()}
-        answer = await ruby.ask(settings, "form", definition=definition, values=ruby.packed(shown))
+        answer = await sessions.ask("form", definition=definition, values=ruby.packed(shown))
     except ruby.AppError as failure:
         return _html(pages.broken_form(settings, str(failure)))
     return _html(

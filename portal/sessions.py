@@ -34,17 +34,23 @@ class Card:
 class Sessions:
     """All sessions of the person; records are files, so that they outlive the preview."""
 
-    def __init__(self, settings: Settings, jobs: Jobs) -> None:
+    def __init__(self, settings: Settings, jobs: Jobs, queues: tuple[str, ...] = ()) -> None:
         self._settings = settings
         self._jobs = jobs
+        self._queues = settings.queues or queues
         self._definition: dict[str, Any] | None = None
         self._db = settings.dataroot / "db"
+
+    async def ask(self, action: str, **more: Any) -> dict[str, Any]:
+        """One action of the app's Ruby, which knows the scheduler's partitions."""
+        scheduler = {"queues": list(self._queues), "accounts": []}
+        return await ruby.ask(self._settings, action, scheduler=scheduler, **more)
 
     async def definition(self) -> dict[str, Any]:
         """The evaluated form; from release 4.2 on it is kept as long as the process lives."""
         if self._definition is not None and float(self._settings.release) >= 4.2:
             return self._definition
-        answer = await ruby.ask(self._settings, "evaluate")
+        answer = await self.ask("evaluate")
         self._definition = answer["definition"]
         return self._definition
 
@@ -77,13 +83,13 @@ class Sessions:
         session_id = str(uuid.uuid4())
         root = self._settings.output / session_id
         packed = ruby.packed(values)
-        answer = await ruby.ask(
-            self._settings, "submit", definition=definition, values=packed, staged_root=str(root)
+        answer = await self.ask(
+            "submit", definition=definition, values=packed, staged_root=str(root)
         )
         options = answer["options"]
         record = self._new_record(session_id, root, str(options["cluster"]), definition)
         await self._stage(root)
-        await ruby.ask(self._settings, "stage", definition=definition, values=packed, record=record)
+        await self.ask("stage", definition=definition, values=packed, record=record)
         script = jobscript.render(options.get("batch_connect", {}), root)
         (root / "job_script_content.sh").write_text(script, "utf-8")
         (root / "job_script_options.json").write_text(json.dumps(options, indent=2), "utf-8")
@@ -126,7 +132,7 @@ class Sessions:
         records = [self._with_state(record, await self._state(record)) for record in self.records()]
         if not records:
             return []
-        answer = await ruby.ask(self._settings, "cards", records=records)
+        answer = await self.ask("cards", records=records)
         return [
             Card(r, r["status"], parts) for r, parts in zip(records, answer["cards"], strict=True)
         ]
