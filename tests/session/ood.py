@@ -61,7 +61,7 @@ class Session:
         self.root, self.home, self.user = Path(root), Path(home), user
         script = jobscript.render({"header": header}, self.root)
         (self.root / "job_script_content.sh").write_text(script)
-        self.environ = {**LOGIN, "HOME": str(home), "SHELL": "/bin/bash", **(environ or {})}
+        self.environ = {**LOGIN, "HOME": str(home), "SHELL": "/bin/bash", "TMPDIR": str(self.root), **(environ or {})}
         words = ["bash", str(self.root / "job_script_content.sh")]
         if user is not None:
             subprocess.run(["chown", "-R", f"{user.uid}:{user.gid}", str(self.root)], check=True, timeout=60)

@@ -29,6 +29,8 @@ def end(status, *, asked=False, log=(), ran=True, ends_at=None, oom=False):
         ("session-cancelled", {"status": 143, "asked": True}),
         ("session-cancelled", {"status": 0, "asked": True, "ends_at": time.time() + 3600}),
         ("session-walltime", {"status": 143, "asked": True, "ends_at": time.time() + 5}),
+        ("session-walltime", {"status": 143, "asked": True, "log": ["slurmstepd-n1: error: *** JOB 2 ON n1 CANCELLED AT 2026-11-29T17:47:59 DUE TO TIME LIMIT ***", "[C] received signal 15"]}),
+        ("session-out-of-memory", {"status": 137, "log": ["slurmstepd: error: Detected 1 oom_kill event in StepId=7.batch."]}),
         ("session-out-of-memory", {"status": 137, "oom": True}),
         ("session-shut-down", {"status": 0, "oom": True}),
         ("server-killed", {"status": 137}),
@@ -52,6 +54,12 @@ def test_the_first_reason_stays(tmp_path, capsys):
     assert "server-did-not-start" in capsys.readouterr().out
     ending.ended(Ended(tmp_path, tmp_path, 143, asked=True), {})
     assert read_report(tmp_path)["code"] == "server-did-not-start"
+
+
+def test_the_walltime_that_prepare_found_counts(tmp_path):
+    write_report(tmp_path, Report(state="running", ends_at=time.time() + 10))
+    ending.ended(Ended(tmp_path, tmp_path, 143, asked=True), {})
+    assert read_report(tmp_path)["code"] == "session-walltime"
 
 
 def test_an_earlier_problem_is_kept(tmp_path):

@@ -334,3 +334,12 @@ def test_a_hundred_sessions_of_one_central_kernel_build_nothing(request_of, cent
         go(replace(session, private=private))
     assert report_of(session)["kernel"]["made"] is False
     assert not (home / ".local/share/kernelwright/kernels").exists()
+
+
+def test_the_end_of_the_walltime_is_asked_for_where_nobody_says_it(request_of, tmp_path):
+    squeue = tmp_path / "squeue"
+    squeue.write_text("#!/bin/sh\necho 1:00:00\n")
+    squeue.chmod(0o755)
+    session = request_of(environ={"SLURM_JOB_ID": "7", "PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    go(session)
+    assert 3000 < report_of(session)["ends_at"] - report_of(session)["updated_at"] <= 3601

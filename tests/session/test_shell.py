@@ -36,7 +36,8 @@ def staged(tmp_path):
 def job(root, header="", set_host="host=127.0.0.1", timeout=60):
     script = root / "job.sh"
     script.write_text(jobscript.render({"header": header, "set_host": set_host}, root))
-    return subprocess.run(["bash", str(script)], env=LOGIN, cwd=root, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+    environ = {**LOGIN, "TMPDIR": str(root)}
+    return subprocess.run(["bash", str(script)], env=environ, cwd=root, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
 
 
 PREPARED = """
@@ -135,7 +136,7 @@ exit 0""")
     script = root / "job.sh"
     script.write_text(jobscript.render({}, root))
     with open(tmp_path / "log", "wb") as log:
-        child = subprocess.Popen(["bash", str(script)], env=LOGIN, cwd=root, stdout=log, stderr=log, start_new_session=True)
+        child = subprocess.Popen(["bash", str(script)], env={**LOGIN, "TMPDIR": str(root)}, cwd=root, stdout=log, stderr=log, start_new_session=True)
     try:
         wait_for((tmp_path / "preparing").exists)
         child.terminate()

@@ -25,6 +25,8 @@ SIGNALS = {
     2: "SIGINT",
     1: "SIGHUP",
 }
+TIME_LIMIT = re.compile(r"slurmstepd.*CANCELLED AT .* DUE TO TIME LIMIT")
+OUT_OF_MEMORY = re.compile(r"slurmstepd.*(oom[-_ ]kill|Out Of Memory)", re.IGNORECASE)
 SAID = re.compile(r"kernelwright: ([a-z0-9-]{3,60}): (.{1,500})")
 
 
@@ -51,7 +53,9 @@ def ended(how: Ended, environ: Mapping[str, str]) -> None:
         return  # the first reason is the reason
     ran = before.get("state") == "running"
     log = last_lines(how.root / "output.log")
-    problem = reason(how, log, ran=ran, ends_at=job.ends_at(environ), oom=_oom_grew(how.private))
+    problem = reason(
+        how, log, ran=ran, ends_at=_end_of(before, environ), oom=_oom_grew(how.private)
+    )
     _update(
         how.root,
         {
@@ -68,11 +72,18 @@ def ended(how: Ended, environ: Mapping[str, str]) -> None:
             print(f"hint: {problem.hint}", flush=True)
 
 
+def _end_of(before: Mapping[str, Any], environ: Mapping[str, str]) -> float | None:
+    """When the walltime ends the job: as `prepare` found it, else as the environment says."""
+    known = before.get("ends_at")
+    return float(known) if isinstance(known, (int, float)) else job.ends_at(environ)
+
+
 def reason(
     how: Ended, log: tuple[str, ...], *, ran: bool, ends_at: float | None, oom: bool = False
 ) -> Problem:
     """What a person should be told about this end."""
-    if oom and how.status != 0:
+    text = "\n".join(log)
+    if (oom or OUT_OF_MEMORY.search(text)) and how.status != 0:
         return Problem(
             "session-out-of-memory",
             "error",
@@ -80,7 +91,8 @@ def reason(
             "launch again with more memory",
         )
     if how.asked:
-        if ends_at is not None and time.time() > ends_at - MARGIN:
+        over = ends_at is not None and time.time() > ends_at - MARGIN
+        if over or TIME_LIMIT.search(text):
             return Problem(
                 "session-walltime",
                 "warning",
@@ -90,24 +102,26 @@ def reason(
         return Problem("session-cancelled", "note", "the session was cancelled")
     if how.status == 0:
         return Problem("session-shut-down", "note", "the notebook server was shut down")
+    return _of_server(how.status, log, ran=ran)
+
+
+def _of_server(status: int, log: tuple[str, ...], *, ran: bool) -> Problem:
+    """Why the server ended by itself: in its own words, by a signal, or by its status."""
     for line in reversed(log):
         if match := SAID.search(line):
             return Problem(match[1], "error", match[2], HINTS.get(match[1]))
-    if how.status > 128 and how.status - 128 in SIGNALS:
-        name = SIGNALS[how.status - 128]
+    if status - 128 in SIGNALS:
         return Problem(
             "server-killed",
             "error",
-            f"the notebook server was ended by {name}",
+            f"the notebook server was ended by {SIGNALS[status - 128]}",
             "launch again; if it happens twice, ask for more memory",
         )
-    text = f"the notebook server ended with status {how.status}" + (
-        "" if ran else " before it could be reached"
-    )
     return Problem(
         "server-exit" if ran else "server-did-not-start",
         "error",
-        text,
+        f"the notebook server ended with status {status}"
+        + ("" if ran else " before it could be reached"),
         "the last lines of its log say more",
     )
 

@@ -75,10 +75,11 @@ def _prepare(session: Session, report: Report, *, host: str, port: str) -> bool:
         return _only(session, asked, report)
     where = server.address(host, port)
     server.private_file(session.private / "oom", str(job.oom_kills()))
-    with ThreadPoolExecutor(1) as pool:  # argon2 takes its time beside everything else
+    with ThreadPoolExecutor(2) as pool:  # argon2 and Slurm take their time beside everything else
         secrets = pool.submit(server.new_secrets, session.private)
+        ends = pool.submit(job.ends_at, session.environ, ask=report.ends_at is None)
         known = look(session, arranged)
-        started, report, problems = _choose(
+        started, report, own = _choose(
             session, asked, replace(report, interface=asked.interface), known
         )
         folder, trouble = notices.working_folder(asked, session.home, session.root)
@@ -94,16 +95,10 @@ def _prepare(session: Session, report: Report, *, host: str, port: str) -> bool:
         }
     server.write_values(arranged, where, values)
     server.write_start(arranged, session.site, command, asked.modules, session.environ)
-    found = [arranged.problem, trouble, other, *notices.of_site(asked, session.environ), *problems]
-    write_report(
-        session.root,
-        replace(
-            report,
-            state="starting",
-            kernel=started.as_json(),
-            problems=tuple(p for p in found if p),
-        ),
-    )
+    found = [arranged.problem, trouble, other, *notices.of_site(asked, session.environ), *own]
+    problems = tuple(p for p in found if p)
+    report = replace(report, kernel=started.as_json(), problems=problems, ends_at=ends.result())
+    write_report(session.root, replace(report, state="starting"))
     _log(session, started, report.code or "ok")
     return True
 
