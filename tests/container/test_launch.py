@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from kernelwright import process
+
+TEMPLATES = Path(process.__file__).parent / "launch/templates"
+
 pytestmark = [pytest.mark.container, pytest.mark.root]
 
 LOOK = """
@@ -136,6 +140,27 @@ def test_gpu_flags_follow_the_devices_of_the_node(person, imagery, tmp_path):
         done = person.user.run(["bash", script, "--shell", "--", "true"], env=person.environ)
         found = [line for line in done.stdout.splitlines() if line in {"--nv", "--rocm"}]
         assert " ".join(found) == flags
+
+
+@pytest.mark.parametrize(
+    ("recorded", "fuse", "files", "unpack"),
+    [
+        ("1", "writable", ["libexec/apptainer/bin/starter"], False),
+        ("1", "missing", [], True),
+        ("", "missing", ["libexec/apptainer/bin/starter"], True),
+        ("", "missing", ["lib/x86_64-linux-gnu/singularity/bin/starter"], True),
+        ("", "missing", ["libexec/apptainer/bin/starter", "libexec/apptainer/bin/starter-suid"], False),
+        ("", "missing", [], False),
+    ],
+    ids=["mounts-again", "as-recorded", "no-fuse", "debian", "set-uid", "unknown"],
+)  # fmt: skip
+def test_images_are_unpacked_only_where_they_cannot_be_mounted(recorded, fuse, files, unpack, tmp_path):
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch(mode=0o755)
+    (tmp_path / "writable").touch()
+    lines = f'. {TEMPLATES}/container.sh\nkw_program={tmp_path}/bin/apptainer\nkw_must_unpack "{recorded}" {tmp_path}/{fuse}'
+    assert process.run(["bash", "-c", lines], timeout=30).ok is unpack
 
 
 def test_home_of_the_session_differs_from_passwd(person, imagery):

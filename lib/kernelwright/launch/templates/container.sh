@@ -13,6 +13,7 @@ kw_find_runtime() { # RECORDED PATH or '' | MODULE or '' | SITE'S MODULE INIT or
     kw_program=$path
   else
     if [[ -n $module && -r $kw_generation/modules.sh ]]; then
+      # shellcheck source=/dev/null # beside it
       . "$kw_generation/modules.sh"
       kw_modules_init "$init"
       kw_module load "$module"
@@ -65,7 +66,9 @@ kw_bind() { # SOURCE TARGET ro|rw required|optional: ~ and ${NAME} are filled in
 }
 
 kw_expand() { # NAME TEXT: sets NAME; fails where a variable of TEXT is not set
+  # shellcheck disable=SC2016 # the recipe's text, not this script's
   local text=$2 out='' name pattern='^([^$]*)\$(\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))(.*)$'
+  # shellcheck disable=SC2088 # as above
   [[ $text != '~' && $text != '~/'* ]] || text=$kw_home${text:1}
   while [[ $text =~ $pattern ]]; do
     name=${BASH_REMATCH[3]}${BASH_REMATCH[4]}
@@ -150,7 +153,9 @@ kw_give_as() { # NAME VALUE: the runtimes evaluate a value as between double quo
 kw_enter() { # IMAGE UNPACK: from now on every command runs in it; UNPACK is 1 where it could not be mounted
   kw_step="the image $1"
   [[ -e $1 ]] || kw_fail image-missing
-  [[ -z $2 || -w /dev/fuse ]] || kw_options+=(--unsquash)
+  if [[ -f $1 ]] && kw_must_unpack "$2" /dev/fuse; then
+    kw_options+=(--unsquash)
+  fi
   kw_wrap=("$kw_program" -s exec --cleanenv "${kw_options[@]}" "$1")
   if [[ $kw_mode == kernel ]]; then
     kw_wrap=(kw_contained "${kw_wrap[@]}")
@@ -158,6 +163,16 @@ kw_enter() { # IMAGE UNPACK: from now on every command runs in it; UNPACK is 1 w
     kw_give_as PS1 "($kw_name) \\w \\$ "
     kw_command=(/bin/sh -c 'command -v bash >/dev/null && exec bash --norc --noprofile; exec /bin/sh')
   fi
+}
+
+kw_must_unpack() { # 1 where the build saw it | FUSE's device: whether an image file cannot be mounted on this node
+  local base=${kw_program%/bin/*} folder
+  [[ ! -w $2 ]] || return 1
+  [[ -z $1 ]] || return 0
+  for folder in "$base"/{libexec,lib,lib64,lib/*}/{apptainer,singularity}/bin; do
+    [[ ! -x $folder/starter ]] || break
+  done
+  [[ -x $folder/starter && ! -e $folder/starter-suid ]] # set-uid installations mount without FUSE
 }
 
 kw_contained() { # in the kernel's own process, before it becomes the runtime
