@@ -67,8 +67,18 @@ def test_three_kernels_of_one_name_and_the_chosen_one_answers(start, alice, plac
         kernels=({"name": "rna", "label": "RNA of the site", "path": str(site_spec), "default": True},),
         groups=Groups(folders=(str(group),), trusted_owners=("root",)),
     )
+    careless = {
+        "ServerApp": {"disable_check_xsrf": True, "allow_origin": "*", "port": 1, "token": "known", "password": "argon2:x", "root_dir": "/"},
+        "IdentityProvider": {"token": "known", "cookie_options": {"samesite": "None"}},
+        "MultiKernelManager": {"default_kernel_name": "rna"},
+    }  # fmt: skip
+    for name in ("jupyter_server_config", "jupyter_config", "jupyter_lab_config"):
+        path = alice.home / f".jupyter/{name}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(careless))
     session = start({"kw_kernel": "site:rna"}, site=site)
     assert session.login() == 302
+    assert session.ask("/api/status?token=known", headers={"Authorization": "token known"})[0] == 200  # by its cookie
     specs = session.json("/api/kernelspecs")
     assert specs["default"] == "site.rna"
     assert specs["kernelspecs"]["site.rna"]["spec"]["display_name"] == "RNA of the site"
@@ -102,6 +112,7 @@ def check_protection(session):
         assert session.login(headers=headers) in expected, headers
     assert session.login(password="wrong") == 401
     session.jar.clear()
+    assert session.ask("/api/status?token=known", headers={"Authorization": "token known"})[0] == 403
     assert session.ask("/api/kernels")[0] == 403
     assert session.ask("/lab")[0] == 302
     data = f"password={session.connection['password']}".encode()

@@ -86,14 +86,13 @@ def login_handler() -> type:
     return OneClickLogin
 
 
-def configure(c: Any, values: dict[str, Any]) -> None:
-    """Every setting of the session; explicit also where it is the default, so that no file of the user wins."""
-    from jupyter_server.auth.identity import PasswordIdentityProvider
-
-    server = c.ServerApp
+def configure_server(server: Any, values: dict[str, Any]) -> None:
+    """Where it listens and what it shows; also what is the default, so that no file of the user's wins."""
     server.ip = values["ip"]
     server.port = values["port"]
     server.port_retries = 0
+    server.sock = ""
+    server.certfile = ""
     server.base_url = values["base_url"]
     server.default_url = values["default_url"]
     server.root_dir = values["root_dir"]
@@ -101,36 +100,49 @@ def configure(c: Any, values: dict[str, Any]) -> None:
         server.preferred_dir = values["preferred_dir"]
     server.open_browser = False
     server.allow_remote_access = True  # the Host header is the portal's
-    server.allow_origin = ""
-    server.allow_origin_pat = ""
-    server.disable_check_xsrf = False
-    server.allow_unauthenticated_access = False
     server.allow_root = bool(values["allow_root"]) and os.geteuid() == 0
-    server.quit_button = True
-    server.cookie_secret = base64.b64decode(values["cookie_secret"])
-    server.identity_provider_class = PasswordIdentityProvider
-    c.IdentityProvider.token = ""
-    c.IdentityProvider.cookie_options = {"samesite": "Strict", "httponly": True}
-    provider = c.PasswordIdentityProvider
-    provider.token = ""
-    provider.cookie_options = {"samesite": "Strict", "httponly": True}
-    provider.hashed_password = values["hashed_password"]
-    provider.password_required = True
-    provider.allow_password_change = False
-    provider.login_handler_class = login_handler()
+
+
+def configure_login(c: Any, values: dict[str, Any]) -> None:
+    """The password alone opens it, to its own pages alone."""
+    from jupyter_server.auth.identity import PasswordIdentityProvider
+
+    c.ServerApp.allow_origin = ""
+    c.ServerApp.allow_origin_pat = ""
+    c.ServerApp.allow_credentials = False
+    c.ServerApp.disable_check_xsrf = False
+    c.ServerApp.allow_unauthenticated_access = False
+    c.ServerApp.cookie_secret = base64.b64decode(values["cookie_secret"])
+    c.ServerApp.identity_provider_class = PasswordIdentityProvider
+    for provider in (c.IdentityProvider, c.PasswordIdentityProvider):
+        provider.token = ""
+        provider.cookie_options = {"samesite": "Strict", "httponly": True}
+    c.PasswordIdentityProvider.hashed_password = values["hashed_password"]
+    c.PasswordIdentityProvider.password_required = True
+    c.PasswordIdentityProvider.allow_password_change = False
+    c.PasswordIdentityProvider.login_handler_class = login_handler()
+
+
+def configure_kernels(c: Any, values: dict[str, Any]) -> None:
+    """Which kernel a new notebook has, and when one ends that nobody has open."""
     c.MultiKernelManager.default_kernel_name = values["default_kernel_name"]
     c.KernelSpecManager.ensure_native_kernel = bool(values["native_kernel"])
     if not values.get("keep_signatures", True):
-        c.NotebookNotary.db_file = (
-            ":memory:"  # an SQLite file in a home that is full or cannot lock
-        )
+        # no SQLite file in a home that is full or cannot lock
+        c.NotebookNotary.db_file = ":memory:"
     if values.get("cull_idle"):
         c.MappingKernelManager.cull_idle_timeout = values["cull_idle"]
         c.MappingKernelManager.cull_interval = min(300, max(10, values["cull_idle"] // 4))
-        c.MappingKernelManager.cull_connected = (
-            False  # somebody who thinks for an hour keeps the kernel
-        )
+        c.MappingKernelManager.cull_connected = False  # who thinks for an hour keeps the kernel
         c.MappingKernelManager.cull_busy = False
+
+
+def configure(c: Any, values: dict[str, Any]) -> None:
+    """Every setting of the session."""
+    configure_server(c.ServerApp, values)
+    configure_login(c, values)
+    configure_kernels(c, values)
+    configure_lab(c)
 
 
 def configure_lab(c: Any) -> None:
@@ -173,7 +185,6 @@ def be_quiet() -> None:
 check_version()
 try:
     configure(get_config(), load())
-    configure_lab(get_config())
 except (KeyError, TypeError, ValueError, ImportError, AttributeError) as problem:
     stop("server-config-unreadable", "the session's values cannot be used: " + repr(problem))
 forget()
