@@ -3,7 +3,6 @@
 # Called on the web node, in the user's dashboard, once a launch. Standard library only. The answers are passed on
 # as they are: submit.yml.erb has refused what cannot be JSON, and Python checks each of them again.
 require "json"
-require_relative "catalog"
 
 # request.json of one launch (docs/reference/schemas/request.schema.json).
 class SessionRequest

@@ -239,3 +239,9 @@ def test_a_hostile_password_is_text(card):
         connection=json.dumps({"host": "h", "port": 1, "password": '"><script>x</script>'}),
     )["view"]
     assert "<script" not in view
+
+
+def test_templates_and_cards_do_without_a_trim_mode():
+    """Dashboards promise `<%-` for the form and for submit only: elsewhere it would be a syntax error on some."""
+    for file in [*(ROOT / "template").rglob("*.erb"), *ROOT.glob("*.html.erb")]:
+        assert not re.search(r"<%-|-%>", file.read_text()), file
