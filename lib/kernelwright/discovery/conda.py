@@ -51,16 +51,19 @@ def environments(home: Path, environ: Mapping[str, str]) -> list[Environment]:
     return list(found.values())
 
 
+def consulted(home: Path, environ: Mapping[str, str]) -> list[str]:
+    """Every file and folder whose change may bring another environment, or another kernel of one."""
+    files = [str(home / ".conda/environments.txt"), *_rc_files(home, environ)]
+    kernels = [f"{e.prefix}/share/jupyter/kernels" for e in environments(home, environ)]
+    return [*files, *_installed(home, environ), *_env_folders(home, environ), *kernels]
+
+
 def _candidates(home: Path, environ: Mapping[str, str]) -> Iterator[str]:
     for line in _text(str(home / ".conda/environments.txt")).splitlines():
         if line.startswith("/"):
             yield line.rstrip()
-    installed = [environ[key] for key in ("CONDA_PREFIX", "MAMBA_ROOT_PREFIX") if environ.get(key)]
-    if environ.get("CONDA_EXE"):
-        installed.append(os.path.dirname(os.path.dirname(environ["CONDA_EXE"])))
-    installed += [str(home / name) for name in ROOTS]
-    yield from (prefix for prefix in installed if prefix.startswith("/"))
-    for folder in dict.fromkeys([*_envs_dirs(home, environ), *(f"{p}/envs" for p in installed)]):
+    yield from _installed(home, environ)
+    for folder in _env_folders(home, environ):
         try:
             names = sorted(os.listdir(folder))
         except (OSError, ValueError):
@@ -68,13 +71,29 @@ def _candidates(home: Path, environ: Mapping[str, str]) -> Iterator[str]:
         yield from (os.path.join(folder, name) for name in names)
 
 
+def _installed(home: Path, environ: Mapping[str, str]) -> list[str]:
+    """Where conda and its relatives put themselves."""
+    found = [environ[key] for key in ("CONDA_PREFIX", "MAMBA_ROOT_PREFIX") if environ.get(key)]
+    if environ.get("CONDA_EXE"):
+        found.append(os.path.dirname(os.path.dirname(environ["CONDA_EXE"])))
+    found += [str(home / name) for name in ROOTS]
+    return [prefix for prefix in found if prefix.startswith("/")]
+
+
+def _env_folders(home: Path, environ: Mapping[str, str]) -> list[str]:
+    inner = [f"{prefix}/envs" for prefix in _installed(home, environ)]
+    return list(dict.fromkeys([*_envs_dirs(home, environ), *inner]))
+
+
+def _rc_files(home: Path, environ: Mapping[str, str]) -> list[str]:
+    named = [environ["CONDARC"]] if environ.get("CONDARC") else []
+    return [*named, *(str(home / name) for name in _RC_FILES)]
+
+
 def _envs_dirs(home: Path, environ: Mapping[str, str]) -> Iterator[str]:
     for key in ("CONDA_ENVS_DIRS", "CONDA_ENVS_PATH"):
         yield from (p for p in environ.get(key, "").split(os.pathsep) if p.startswith("/"))
-    files = [str(home / name) for name in _RC_FILES]
-    if environ.get("CONDARC"):
-        files.insert(0, environ["CONDARC"])
-    for file in files:
+    for file in _rc_files(home, environ):
         for folder in condarc_list(_text(file), "envs_dirs") + condarc_list(
             _text(file), "envs_path"
         ):

@@ -91,7 +91,9 @@ def write_index(home: Path, kernels: Iterable[Kernel], host: str | None = None) 
     if isinstance(old.get("version"), int) and old["version"] > VERSION:
         return False
     entries = [_entry(kernel) for kernel in kernels if not _SURROGATE.search(kernel.path)]
-    if old.get("kernels") == entries and not _settled(old):
+    depends = getattr(kernels, "depends", None)
+    same = old.get("kernels") == entries and old.get("depends") == depends
+    if same and not _settled(old):
         return False
     from ..store import atomic
 
@@ -100,6 +102,7 @@ def write_index(home: Path, kernels: Iterable[Kernel], host: str | None = None) 
         "written_at": time.time(),
         "host": host or os.uname().nodename,
         "kernels": entries,
+        "depends": depends,
     }
     try:
         atomic.make_folder(path.parent)
@@ -112,7 +115,9 @@ def write_index(home: Path, kernels: Iterable[Kernel], host: str | None = None) 
 def _settled(old: Mapping[str, Any]) -> bool:
     """Whether entries that were too fresh to be believed could be believed if written again now."""
     written = _written_ns(old)
-    fresh = [e["stat"][0] for e in old["kernels"] if e["stat"] and e["stat"][0] > written - RACY]
+    stamps = [entry["stat"] for entry in old["kernels"]]
+    stamps += ((old.get("depends") or {}).get("stats") or {}).values()
+    fresh = [stamp[0] for stamp in stamps if stamp and stamp[0] > written - RACY]
     return bool(fresh) and max(fresh) <= time.time_ns() - RACY
 
 

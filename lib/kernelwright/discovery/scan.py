@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import Problem
 from ..model import Kernel, State
-from . import conda, index, parallel
+from . import conda, depends, index, parallel
 from .examine import Candidate, Found, Surroundings, examine
 from .places import Root, native_resources, search_path
 from .programs import Programs
@@ -39,12 +39,18 @@ def discover(
         programs=Programs(environ.get("PATH", os.defpath), "SLURM_JOB_ID" in environ),
     )
     roots = search_path(home, environ)
+    stamps = depends.folders(roots, home, environ, site)
     candidates, unreadable = _candidates(roots)
     others = [*_site_kernels(site), *_conda_kernels(home, environ)]
-    found = [f for f in parallel.each(lambda c: examine(c, around), [*candidates, *others]) if f]
+    everything = [*candidates, *others]
+    looked = parallel.each(lambda c: examine(c, around), everything)
+    found = [one for one in looked if one]
     kernels = [*_with_precedence(found), *unreadable, *_shared(site, home, around)]
     kernels += _native(kernels)
-    return sorted((_with_state(k) for k in kernels), key=_rank)
+    listing = depends.Listing(sorted((_with_state(k) for k in kernels), key=_rank))
+    empty = [c.folder for c, one in zip(everything, looked, strict=True) if one is None]
+    listing.depends = depends.with_programs(stamps, listing, empty, environ)
+    return listing
 
 
 def _rank(kernel: Kernel) -> tuple[int, str, str]:
