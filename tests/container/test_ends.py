@@ -63,3 +63,23 @@ def test_unpacked_images_are_removed(person, imagery):
     while any(folder.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not any(folder.iterdir())
+
+
+def test_the_word_that_the_kernel_is_up_comes_through_the_container(person, kernel):
+    """Else the launch script would take an idle kernel for a silent one when its time is over."""
+    *_, answer = person.drive(kernel, {"run": "import time; time.sleep(6)"}, CELL, env={"KERNELWRIGHT_START_LIMIT": "5"})
+    assert answer["text"] == "42\n"
+    state = person.user.home.glob(".local/share/kernelwright/kernels/*/1/starts/*.died")
+    assert not list(state)
+
+
+def test_a_runtime_that_closes_what_it_inherits(person, kernel):
+    """Old runtimes pass no file descriptors on: the kernel is up when its port answers, and ends as usual."""
+    script = next(person.user.home.glob(".local/share/kernelwright/kernels/*/1/container.sh"))
+    text = script.read_text()
+    script.write_text(text.replace("  kw_give KERNELWRIGHT_READY\n", "  kw_give KERNELWRIGHT_READY\n  exec {KERNELWRIGHT_READY}>&-\n"))
+    assert script.read_text() != text
+    answer, _ = person.drive(kernel, CELL, {"shutdown": True})
+    assert answer["text"] == "42\n"
+    left = person.user.home.glob(".local/share/kernelwright/kernels/*/1/starts/*")
+    assert not list(left)
