@@ -15,15 +15,17 @@ from pathlib import Path
 import pytest
 from launch.kit import BASIC, LIMIT, PYTHON, Kernel, generation, script
 
-from kernelwright.launch import entry
+from kernelwright.launch import companion, entry
 from kernelwright.model import VenvSpec
 
-SOURCE = Path(entry.__file__)
+SOURCES = (Path(entry.__file__), Path(companion.__file__))
 SHARED = Path("/var/tmp/kernelwright-tests")
 
 
-def test_the_file_is_standard_library_for_python_3_6():
-    tree = ast.parse(SOURCE.read_text(), feature_version=(3, 6))
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.name)
+def test_the_files_are_standard_library_for_python_3_6(source):
+    text = source.read_text()
+    tree = ast.parse(text, feature_version=(3, 6))
     imported = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -31,7 +33,11 @@ def test_the_file_is_standard_library_for_python_3_6():
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0
             imported.add(node.module.partition(".")[0])
-    assert imported - set(sys.stdlib_module_names) == {"ipykernel", "zmq"}
+        assert not isinstance(node, ast.NamedExpr)
+    assert imported - set(sys.stdlib_module_names) - {"typing"} <= {"ipykernel", "zmq"}
+    python = interpreters().get("3.8")
+    if python:  # what feature_version does not see, such as parenthesized `with`
+        subprocess.run([python, "-c", "import sys; compile(sys.stdin.read(), 'entry', 'exec')"], input=text, text=True, check=True, timeout=60)
 
 
 def interpreters():

@@ -79,6 +79,7 @@ def render(
         "launch.sh": text,
         "start.sh": _read("start.sh"),
         "entry.py": (HERE / "entry.py").read_text(),
+        "companion.py": (HERE / "companion.py").read_text(),
         "entry.json": json.dumps(facts, indent=2) + "\n",
     }
     if command.template == "container":
