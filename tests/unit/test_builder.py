@@ -319,13 +319,16 @@ def test_removing_a_running_kernel_leaves_its_files(builder, home):
     from kernelwright.store.prune import remove_kernel
 
     generation = builder.create(venv())
-    child = subprocess.Popen(["sh", "-c", "sleep 60", str(generation.folder / "launch.sh")], start_new_session=True)
+    script = generation.folder / "launch.sh"
+    script.write_text("#!/bin/sh\necho up\nsleep 60 & wait\n")
+    child = subprocess.Popen([script], start_new_session=True, stdout=subprocess.PIPE)
+    assert child.stdout.readline() == b"up\n"
     try:
         assert remove_kernel(builder.store, generation.kernel_id) == 1
         assert Path(generation.made.prefix).is_dir()
     finally:
         os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+        child.communicate()
     assert remove_kernel(Store(home, SiteConfig(), {}), generation.kernel_id) == 0
     assert not generation.folder.parent.exists()
     shutil.rmtree(home / ".local", ignore_errors=True)

@@ -88,9 +88,10 @@ def test_find_never_leaves_the_kernels_folder(store, name):
 def test_two_generations_stay_and_a_running_one_is_never_removed(store, site):
     first = build(store)
     script = first.folder / "launch.sh"
-    script.write_text("#!/bin/sh\nsleep 60 & wait\n")
+    script.write_text("#!/bin/sh\necho up\nsleep 60 & wait\n")
     script.chmod(0o755)
-    child = subprocess.Popen([script], start_new_session=True)
+    child = subprocess.Popen([script], start_new_session=True, stdout=subprocess.PIPE)
+    assert child.stdout.readline() == b"up\n"
     try:
         for _ in range(3):
             build(store, kernel_id=first.kernel_id)
@@ -98,7 +99,7 @@ def test_two_generations_stay_and_a_running_one_is_never_removed(store, site):
         assert [g.number for g in store.generations(first.kernel_id)] == [1, 3, 4]
     finally:
         os.killpg(child.pid, 9)
-        child.wait()
+        child.communicate()
     assert remove_stale(store, first.kernel_id) == [1]
     assert not first.folder.exists()
 

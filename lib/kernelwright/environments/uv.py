@@ -139,8 +139,9 @@ class Uv:
     def _explain(self, result: Result) -> UserError:
         text = re.sub(r"\x1b\[[0-9;]*m", "", result.stderr)
         evidence = "\n".join(line for line in text.splitlines() if line.strip())[-1500:]
+        flat = " ".join(text.split())  # uv breaks its lines at the width of the terminal
         for pattern, code, message, hint in FAILURES:
-            if re.search(pattern, text):
+            if re.search(pattern, flat):
                 advice = unreachable_hint(self.place) if code == "index-unreachable" else hint
                 return UserError(code, message, context={"uv says": evidence}, hint=advice)
         return UserError(
