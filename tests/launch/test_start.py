@@ -119,6 +119,15 @@ def test_output_that_nobody_reads_is_not_dropped(make):
         assert text == "".join(f"{i}\n" for i in range(30000))
 
 
+def test_the_log_does_not_grow_for_ever(make, tmp_path):
+    noisy = script(tmp_path / "noisy", '#!/bin/bash\nyes words | head -c 3000000 >&2\nexec "$@"\n')
+    with make((str(noisy), *BASH), language="bash") as kernel:
+        log = kernel.starts / "kernel-0123.log"
+        wait_for(lambda: log.stat().st_size < 1 << 20, "the log to be cut")
+        assert log.read_text().startswith("(what was written before is dropped)")
+        assert kernel.run("echo $((6 * 7))")[1].strip() == "42"
+
+
 def test_a_kernel_starts_without_the_runtime(make):
     with make(runtime=Path("/nowhere/at all")) as kernel:
         assert kernel.run("6 * 7")[1] == "42"

@@ -239,10 +239,11 @@ kw_kill() { kill -KILL -- "-$1"; } # CHILD: the kernel's whole process group; co
 kw_watch() { # ends the kernel when this shell is killed, and both when the Jupyter server is gone
   local child word parent=$PPID shell=$$ asked=0
   trap '' INT TERM HUP USR1 USR2
-  exec 2>/dev/null 3>&- 4>&-
+  exec 3>&2 2>/dev/null 4>&-
   read -r child || return
   exec >&-
   while :; do
+    kw_trim_log
     read -r -t 2 word
     case $? in
       0) return ;;
@@ -251,6 +252,12 @@ kw_watch() { # ends the kernel when this shell is killed, and both when the Jupy
     [[ -z $kw_outer_parent ]] || kw_is_child_of "$parent" && continue
     if ((asked++ < 3)); then kill -TERM "$shell"; else kw_kill "$child"; kill -KILL "$shell"; fi
   done
+}
+
+kw_trim_log() { # a program that writes on and on must not fill the home; file descriptor 3 shares the log's position
+  local name position
+  read -r name position </proc/self/fdinfo/3
+  [[ -z $kw_log ]] || ((position < 1048576)) || echo '(what was written before is dropped)' >"$kw_log"
 }
 
 kw_is_child_of() { # whether this shell's parent is still the process that started it
