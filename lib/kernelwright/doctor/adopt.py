@@ -130,7 +130,7 @@ def _folder(target: str, around: Around) -> Path:
     if "/" in target or target == NAME:
         path = Path(os.path.abspath(os.path.expanduser(target)))
         folder = path.parent if path.name == NAME else path
-        if not (folder / NAME).exists():
+        if not os.path.exists(folder / NAME):
             raise UserError("no-such-kernel", f"there is no kernel.json in `{folder}`")
         return folder
     kernels = discover(home=around.home, environ=around.environ, site=around.site, quick=False)
@@ -178,8 +178,10 @@ def _take_over(
     store = builder.store
     target = store.specs / source.name
     in_place = source.folder == target and not target.is_symlink()
-    backups = [] if in_place else _make_room(target, source, store)
+    if not in_place:
+        _check_room(target, source)
     _keep_resources(source, spec, home)
+    backups = [] if in_place else _make_room(target, store)
     try:
         _mark(target, spec, home.name, builder)
         builder.create(recipe, replace=True)
@@ -197,13 +199,18 @@ def _take_over(
     return backups
 
 
-def _make_room(target: Path, source: Source, store: Store) -> list[str]:
-    """The name must be free, or be a link to the very kernelspec; the link alone is moved away."""
+def _check_room(target: Path, source: Source) -> None:
+    """The name must be free, or be a link to the very kernelspec."""
+    is_link = target.is_symlink() and os.path.realpath(target) == os.path.realpath(source.folder)
+    if os.path.lexists(target) and not is_link:
+        raise kernelspec.not_owned(source.name, target)
+
+
+def _make_room(target: Path, store: Store) -> list[str]:
+    """Move the link of that name away; what it leads to stays."""
     if not os.path.lexists(target):
         return []
-    if target.is_symlink() and os.path.realpath(target) == os.path.realpath(source.folder):
-        return [str(kernelspec.move_to_backup(target, store.backups))]
-    raise kernelspec.not_owned(source.name, target)
+    return [str(kernelspec.move_to_backup(target, store.backups))]
 
 
 def _is_legacy(source: Source, store: Store) -> bool:
