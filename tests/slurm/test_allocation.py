@@ -5,7 +5,6 @@ import subprocess
 
 import pytest
 
-pytestmark = [pytest.mark.slurm, pytest.mark.root]
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-pytestmark = [pytest.mark.slurm, pytest.mark.root]
 
 
 def sleeping(notebook):

@@ -10,7 +10,6 @@ import pytest
 
 from slurm.test_kills import processes
 
-pytestmark = [pytest.mark.slurm, pytest.mark.root]
 
 
 def jobs(bench, *words):

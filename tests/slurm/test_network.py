@@ -7,7 +7,6 @@ import pytest
 
 from slurm.notebook import is_idle
 
-pytestmark = [pytest.mark.slurm, pytest.mark.root]
 
 
 def drop(cluster, node, action="add"):

@@ -6,7 +6,6 @@ import pytest
 
 from slurm.notebook import is_idle
 
-pytestmark = [pytest.mark.slurm, pytest.mark.root]
 
 
 def outage_while_pending(bench, seconds):

@@ -9,7 +9,6 @@ import pytest
 
 from slurm.notebook import Notebook, is_idle
 
-pytestmark = [pytest.mark.slurm, pytest.mark.root]
 
 
 def test_big_output_arrives_whole(bench):

@@ -4,7 +4,6 @@ import time
 
 import pytest
 
-pytestmark = [pytest.mark.slurm, pytest.mark.root]
 
 
 def restart_series(bench, times):

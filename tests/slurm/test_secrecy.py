@@ -10,7 +10,6 @@ import pytest
 
 from slurm.notebook import make_generation
 
-pytestmark = [pytest.mark.slurm, pytest.mark.root]
 
 OWNER = """
 import json, sys

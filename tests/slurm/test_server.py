@@ -12,7 +12,6 @@ import websocket
 
 from slurm.cluster import free_ports
 
-pytestmark = [pytest.mark.slurm, pytest.mark.root]
 TOKEN = "tokenfortests"
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from slurm.notebook import is_idle
 
-pytestmark = [pytest.mark.slurm, pytest.mark.root]
 
 
 def test_cells_wait_with_a_line_each_and_run_in_order(bench):

@@ -2,7 +2,6 @@
 
 import pytest
 
-pytestmark = [pytest.mark.slurm, pytest.mark.root]
 
 
 def test_time_limit(slow_kernels):
