@@ -40,8 +40,8 @@ def home(tmp_path: Path) -> Path:
     (home / "bin/python").chmod(0o755)
     put(home, "one")
     put(home, "two", argv=[])
-    put(home, "env", "miniforge3/envs/work/share/jupyter/kernels")
-    (home / "miniforge3/envs/work/conda-meta").mkdir()
+    put(home, "env", "miniforge3/envs/mine/share/jupyter/kernels")
+    (home / "miniforge3/envs/mine/conda-meta").mkdir()
     (home / ".local/share/jupyter/kernels/empty").mkdir()
     settle(home)
     return home
@@ -78,7 +78,7 @@ CHANGES = {
     "an empty folder becomes a kernel": lambda h: put(h, "empty"),
     "interpreter gone": lambda h: (h / "bin/python").unlink(),
     "interpreter not executable": lambda h: (h / "bin/python").chmod(0o644),
-    "new conda kernel": lambda h: put(h, "ir", "miniforge3/envs/work/share/jupyter/kernels"),
+    "new conda kernel": lambda h: put(h, "ir", "miniforge3/envs/mine/share/jupyter/kernels"),
     "new conda environment": lambda h: (h / "miniforge3/envs/other/conda-meta").mkdir(parents=True),
     "environments.txt": lambda h: ((h / ".conda").mkdir(), (h / ".conda/environments.txt").write_text("/x\n")),
     "condarc": lambda h: (h / ".condarc").write_text("envs_dirs: [/x]\n"),

@@ -34,7 +34,7 @@ def test_secrets_are_removed(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "/home/a/envs/work/bin/python -m ipykernel_launcher -f {connection_file}", "PATH=/usr/bin:/bin", "numpy==2.1.0", "module load gcc/12.2.0",
+        "/home/a/envs/mine/bin/python -m ipykernel_launcher -f {connection_file}", "PATH=/usr/bin:/bin", "numpy==2.1.0", "module load gcc/12.2.0",
         "https://conda.anaconda.org/conda-forge", "kernel `bert` cannot start", "LD_LIBRARY_PATH=/a:/b", "-rw-r--r-- alice lab 12 /home/alice/x",
         "KERNELWRIGHT_HOME=/x", "recipe_hash: 3f1a",
     ],

@@ -15,7 +15,7 @@ LIB = ROOT / "lib/kernelwright"
 
 # docs/concepts/house.md draws this: a room imports only from its own floor's own package or from below
 FLOORS = {
-    "errors": 0, "model": 0, "progress": 0, "__init__": 0,
+    "errors": 0, "model": 0, "progress": 0, "known": 0, "__init__": 0,
     "paths": 1, "process": 1, "recipe": 1, "node": 1,
     "config": 2, "modules": 2, "environments": 2, "store": 2, "slurm": 2, "usage": 2,
     "launch": 3, "discovery": 3, "catalog": 3, "share": 4,

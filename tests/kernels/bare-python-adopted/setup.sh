@@ -1,1 +1,1 @@
-mkenv envs/work
+mkenv envs/mine

@@ -1,2 +1,2 @@
-mkenv envs/work
-mv envs/work envs/renamed
+mkenv envs/mine
+mv envs/mine envs/renamed

@@ -1,3 +1,3 @@
-mkenv envs/work
-cp -a envs/work envs/a
-mv envs/work envs/b
+mkenv envs/mine
+cp -a envs/mine envs/a
+mv envs/mine envs/b

@@ -1,3 +1,3 @@
-mkenv envs/work
-kernelwright create prefix half-written envs/work --no-test
+mkenv envs/mine
+kernelwright create prefix half-written envs/mine --no-test
 truncate -s 60 .local/share/jupyter/kernels/half-written/kernel.json

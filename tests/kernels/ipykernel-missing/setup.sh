@@ -1,1 +1,1 @@
-mkenv --bare envs/work
+mkenv --bare envs/mine

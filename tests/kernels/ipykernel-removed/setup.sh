@@ -1,3 +1,3 @@
-mkenv envs/work
-kernelwright create prefix ipykernel-removed envs/work --no-test
-rm -r envs/work/lib/python3.*/site-packages/ipykernel*
+mkenv envs/mine
+kernelwright create prefix ipykernel-removed envs/mine --no-test
+rm -r envs/mine/lib/python3.*/site-packages/ipykernel*

@@ -1,3 +1,3 @@
-mkenv envs/work
-kernelwright create prefix own-prefix-moved envs/work --no-test
-mv envs/work envs/renamed
+mkenv envs/mine
+kernelwright create prefix own-prefix-moved envs/mine --no-test
+mv envs/mine envs/renamed

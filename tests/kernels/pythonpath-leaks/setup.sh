@@ -1,2 +1,2 @@
-mkenv envs/work
+mkenv envs/mine
 mkdir -p old/zmq && echo 'raise ImportError("zmq of another Python")' > old/zmq/__init__.py
