@@ -162,6 +162,12 @@ def test_faults_have_their_own_code_and_leave_nothing(builder, home, case):
     assert names(home) == []
 
 
+def test_the_unknown_package_is_named(builder):
+    with pytest.raises(UserError) as caught:
+        builder.create(venv(requirements="[six, numpyy-with-a-typing-error]"))
+    assert "`numpyy-with-a-typing-error` does not exist" in caught.value.message
+
+
 def test_a_node_without_network_says_what_this_site_wants_done(builder):
     site = replace(SiteConfig(), command="module load kernelwright; kernelwright")
     environ = {**builder.environ, "UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple", "UV_INDEX": "", "UV_CACHE_DIR": str(builder.home / "c"), "UV_HTTP_RETRIES": "0"}

@@ -118,7 +118,7 @@ class Uv:
             on_line=self._tell,
         )
         with open(self.place.keep / "pip.log", "a", encoding="utf-8") as log:
-            log.write(f"$ uv {' '.join(words)}\n{result.stderr}\n")
+            log.write(f"$ uv {' '.join(words[:2])}\n{result.stderr}\n")
         if not result.ok:
             raise self._explain(result)
         return result
@@ -143,10 +143,22 @@ class Uv:
         for pattern, code, message, hint in FAILURES:
             if re.search(pattern, flat):
                 advice = unreachable_hint(self.place) if code == "index-unreachable" else hint
-                return UserError(code, message, context={"uv says": evidence}, hint=advice)
+                return UserError(
+                    code, _named(message, flat), context={"uv says": evidence}, hint=advice
+                )
         return UserError(
             "install-failed", "the packages could not be installed", context={"uv says": evidence}
         )
+
+
+def _named(message: str, said: str) -> str:
+    """`message` with the package that uv names, where it names one."""
+    found = re.search(
+        r"[Bb]ecause ([\w.-]+) was not found|no versions? of ([\w.-]+)|there is no version of ([\w.-]+)",
+        said,
+    )
+    name = next((n for n in found.groups() if n), None) if found else None
+    return message.replace("a package does", f"the package `{name}` does") if name else message
 
 
 def unreachable_hint(place: Place) -> str:
