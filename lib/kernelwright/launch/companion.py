@@ -138,21 +138,50 @@ class Companion:
             sys.stdout.write("Restart the kernel to use it: Kernel > Restart Kernel.\n")
 
     def job(self, word: str, kernel: "Any") -> None:
-        """The Slurm job in which this kernel runs."""
+        """The Slurm job in which this kernel runs: its own, else the session's."""
+        own = _own_job()
         job = os.environ.get("SLURM_JOB_ID")
-        if not job:
+        if own is not None and word == "cancel":
+            open(own["cancel_file"], "w").close()
+            sys.stdout.write(f"Job {own['job']} is being cancelled.\n")
+        elif own is not None:
+            sys.stdout.write(_job_text(own, kernel) + "\n")
+        elif not job:
             sys.stdout.write("This kernel does not run in a Slurm job.\n")
-        elif word == "cancel" and not os.environ.get("KERNELWRIGHT_SLURM"):
+        elif word == "cancel":
             sys.stdout.write(
                 f"Job {job} is the whole session, not only this kernel's; end the session instead.\n"
             )
         else:
-            program = (
-                ["scancel", job]
-                if word == "cancel"
-                else ["squeue", "-j", job, "-o", "%i %T %P %l, left %L, on %N %r"]
-            )
-            _run(program[0], program[1:])
+            _run("squeue", ["-j", job, "-o", "%i %T %P %l, left %L, on %N %r"])
+
+
+def _own_job() -> "Any":
+    """The job state file that a Slurm kernel's agent keeps; None for every other kernel."""
+    import json
+
+    try:
+        with open(os.environ["KERNELWRIGHT_JOB_STATE"], encoding="utf-8") as file:
+            found = json.load(file)
+    except (KeyError, OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and found.get("cancel_file") else None
+
+
+def _job_text(own: "Any", kernel: "Any") -> str:
+    """Job id, place, time left, memory and environment, a line each."""
+    import time
+
+    memory = own.get("memory") or {}
+    lines = [f"Slurm job {own['job']} on node {own['node']}, partition {own['partition']}"]
+    if own.get("ends"):
+        left = max(0, int(own["ends"] - time.time()) // 60)
+        lines.append(f"time left: {left // 60} h {left % 60:02d} min")
+    if memory.get("peak"):
+        limit = f" of {memory['limit'] / 2**30:.1f} GiB" if memory.get("limit") else ""
+        lines.append(f"memory peak: {memory['peak'] / 2**30:.1f} GiB{limit}")
+    lines.append(f"environment: {kernel['name']} ({kernel['kind']})")
+    return "\n".join(lines)
 
 
 def _in_user_site(module: str) -> "str | None":

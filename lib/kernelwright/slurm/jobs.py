@@ -81,7 +81,7 @@ def select(
     """The jobs that the words name (job ids or kernel names). Raises UserError `no-such-job`."""
     known = list(jobs)
     if session is not None:
-        return [job for job in known if job.session == session]
+        return [job for job in known if job.session == record.session_word(session)]
     if everything:
         return known
     chosen = []

@@ -42,6 +42,11 @@ def identity(connection_file: str) -> str:
     return hashlib.sha256(os.path.abspath(connection_file).encode()).hexdigest()[:16]
 
 
+def session_word(session: str) -> str:
+    """A session's id (a name or a folder) as it stands in a job's comment: no separators, not long."""
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in session)[-60:]
+
+
 def new_nonce() -> str:
     """A random name for one broker's life, and for the job that it submits."""
     return uuid.uuid4().hex[:12]

@@ -144,8 +144,7 @@ def script_of(start: Start, found: Found) -> str:
     record, folder = found.record, found.folder
     comment = f"kernelwright:kernel={record.kernel}"
     if record.session:
-        safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in record.session)
-        comment += f";session={safe[:60]}"
+        comment += f";session={records.session_word(record.session)}"
     plan = script.Plan(
         kernel=record.kernel,
         job_name=record.job_name,
