@@ -12,6 +12,7 @@ import stat
 import subprocess
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,18 +58,36 @@ def imagery(apptainer):
 
 @pytest.fixture(scope="session")
 def fuse():
-    """/dev/fuse as on a real node: some machines keep it to root; put back at the end.
+    """/dev/fuse as on a real node: some machines keep it to root; the last test process puts it back.
 
     Where there is none, images are unpacked at each start, and that is tested instead.
     """
     device = Path("/dev/fuse")
-    before = None
-    if device.exists() and os.getuid() == 0:
-        before = stat.S_IMODE(device.stat().st_mode)
+    if not device.exists() or os.getuid() != 0:
+        yield device.exists()
+        return
+    with fuse_users() as users:
+        users.setdefault("mode", stat.S_IMODE(device.stat().st_mode))
+        users["pids"].append(os.getpid())
         device.chmod(0o666)
-    yield device.exists()
-    if before is not None:
-        device.chmod(before)
+    yield True
+    with fuse_users() as users:
+        users["pids"].remove(os.getpid())
+        if not users["pids"]:
+            device.chmod(users.pop("mode"))
+
+
+@contextmanager
+def fuse_users():
+    """Which test processes have /dev/fuse open to all, and its mode before; one at a time."""
+    with open(SHARED / "fuse.json", "a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        users = json.loads(file.read() or '{"pids": []}')
+        users["pids"] = [pid for pid in users["pids"] if Path(f"/proc/{pid}").exists()]
+        yield users
+        file.truncate(0)
+        file.write(json.dumps(users))
 
 
 @dataclass

@@ -8,8 +8,6 @@ import time
 import pytest
 from container.conftest import DRIVER_COPY
 
-pytestmark = [pytest.mark.container, pytest.mark.root]
-
 STUBBORN = {"run": "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf')"}
 FORK = {"run": "import subprocess; child = subprocess.Popen(['/bin/sleep', '600']); print(child.pid > 0)"}
 CELL = {"run": "print(6 * 7)"}

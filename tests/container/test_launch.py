@@ -11,8 +11,6 @@ from kernelwright import process
 
 TEMPLATES = Path(process.__file__).parent / "launch/templates"
 
-pytestmark = [pytest.mark.container, pytest.mark.root]
-
 LOOK = """
 import json, os, sys
 def lists(path):

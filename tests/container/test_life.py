@@ -7,8 +7,6 @@ import shutil
 
 import pytest
 
-pytestmark = [pytest.mark.container, pytest.mark.root]
-
 CELL = {"run": "print(6 * 7)"}
 
 

@@ -19,8 +19,6 @@ from container.conftest import serve
 
 from kernelwright.environments.container import sif
 
-pytestmark = [pytest.mark.container, pytest.mark.root]
-
 
 def recipe(person, name, image, **more):
     """A recipe file whose kernel needs nothing of its image: these tests are about the image alone."""
@@ -239,7 +237,9 @@ def small_disk(person):
     """A file system of 40 MB of which the user owns the top."""
     folder = person.user.home / "small"
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=40m,uid={person.user.uid},mode=755", "none", folder], check=True, timeout=30)
+    options = f"size=40m,uid={person.user.uid},mode=755"
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", folder], timeout=30).returncode:
+        pytest.skip("NOT TESTED: root may not mount a tmpfs here")
     yield folder
     subprocess.run(["umount", "-l", folder], check=True, timeout=30)
 
