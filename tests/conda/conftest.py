@@ -95,6 +95,11 @@ class Workshop:
         home.mkdir(exist_ok=True)
         return home
 
+    def patience(self, seconds):
+        """How long to wait for a silent channel; None for the usual."""
+        text = f"remote_read_timeout_secs: {seconds}\nremote_max_retries: 1\n" if seconds else ""
+        (self.home / ".condarc").write_text(text)
+
     def recipe(self, *dependencies, language="python", **spec):
         return Recipe("t", CondaSpec(dependencies=dependencies, **spec), language=language)
 
@@ -111,10 +116,8 @@ def workshop(server, tmp_path, warm_cache):
 
 @pytest.fixture
 def cold(server, tmp_path):
-    """Environments over an empty package cache, with short patience."""
-    shop = _workshop(server, tmp_path, tmp_path / "cache")
-    (shop.home / ".condarc").write_text("remote_read_timeout_secs: 3\nremote_max_retries: 1\n")
-    return shop
+    """Environments over an empty package cache."""
+    return _workshop(server, tmp_path, tmp_path / "cache")
 
 
 def _workshop(server, base, cache):

@@ -41,17 +41,21 @@ def test_what_passes_is_tried_again(cold, kind, what):
     ],
 )
 def test_what_stays_is_told_with_its_own_code(cold, pattern, kind, code):
+    cold.patience(3 if kind == "hang" else None)
     cold.server.fail(pattern, kind)
     found, error = code_of(cold.make, "activator", language="r")
     assert found == code, (error.message, error.context)
     assert error.hint
     cold.server.calm()
+    cold.patience(None)
     cold.make("activator", language="r")  # what was downloaded serves the next call
     assert not [r for r in cold.server.requests if "/r-base-" in r] or pattern == "*repodata*"
 
 
+@pytest.mark.soak
 def test_a_slow_channel_is_waited_for(cold):
     """More than the patience for one answer in all, but never a pause as long as that."""
+    cold.patience(4)
     cold.server.fail("*/bulky-*.conda", "slow")
     made = cold.make("bulky", language="r")
     assert Path(made.prefix, "share/bulky/0000.bin").is_file()
@@ -97,6 +101,7 @@ def test_what_was_downloaded_is_used_without_asking_the_network(cold):
 def test_lists_of_an_earlier_call_serve_when_the_channel_is_gone(cold, log):
     recipe = cold.recipe("activator", language="r")
     conda.make(recipe, cold.place(), Log())
+    cold.patience(3)
     cold.server.fail("*", "hang")
     made = conda.make(recipe, cold.place(), log)
     assert any("lists of an earlier call" in note for note in log.notes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -152,7 +153,7 @@ def test_lock_is_exact_and_builds_the_same_again(workshop):
 
 def test_an_explicit_list_of_conda_is_taken(workshop):
     first = workshop.place()
-    workshop.make("greetings=1.0", "oldformat", place=first)
+    workshop.make("core-of-two=1.0", "oldformat", language="r", place=first)
     rows = [
         row
         for row in (first.keep / "conda.lock").read_text().splitlines()
@@ -172,13 +173,13 @@ def test_an_explicit_list_of_conda_is_taken(workshop):
         file = workshop.base / name
         file.write_text("\n".join(lines) + "\n")
         place = workshop.place()
-        workshop.make(file=str(file), place=place)
+        workshop.make(file=str(file), language="r", place=place)
         assert tree(place.prefix).keys() == tree(first.prefix).keys()
     wrong = workshop.base / "wrong.txt"
     wrong.write_text(
         "\n".join(row.split("#")[0] + "#" + "0" * 32 if "#" in row else row for row in rows)
     )
-    assert code_of(workshop.make, file=str(wrong))[0] == "hash-mismatch"
+    assert code_of(workshop.make, file=str(wrong), language="r")[0] == "hash-mismatch"
 
 
 @pytest.mark.parametrize(
@@ -408,3 +409,13 @@ def test_a_lock_carries_variables_and_pip_options(workshop):
     made = workshop.make(place=second, lock=str(first.keep / "conda.lock"))
     assert made.facts["variables"] == {"A": "010"}
     assert (second.keep / "conda.lock").read_text() == text
+
+
+def test_only_the_engine_knows_rattler():
+    folder = Path(conda.__file__).parents[2]
+    naming = {
+        str(p.relative_to(folder))
+        for p in folder.rglob("*.py")
+        if re.search(r"^\s*(import|from) rattler", p.read_text(), re.M)
+    }
+    assert naming == {"environments/conda/engine.py"}

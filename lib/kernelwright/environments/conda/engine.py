@@ -3,7 +3,7 @@
 * A panic of the Rust side arrives as a BaseException: it becomes an EngineError.
 * `Client(timeout=...)` is a limit for a whole answer, which a large package on a slow line exceeds:
   package downloads have no such limit, a watchdog ends them when no byte comes for a while.
-* Truncated lists of packages are not retried by rattler itself: they are here.
+* Truncated lists of packages are not retried by rattler itself, as packages and 5xx answers are: they are here.
 * Tokens go in through a file in memory, so that no URL, lock or conda-meta file holds one.
 """
 
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from ...progress import Progress
 
 T = TypeVar("T")
-# errors that may be gone a moment later: 5xx, cut connections, garbled answers
+# lists that were cut or garbled and may be whole a moment later; 5xx answers are retried by rattler
 PASSING = re.compile(
-    r"status server error|end of file|error decoding|missing field|Data corruption|unexpected eof|connection reset"
+    r"end of file|error decoding|missing field|Data corruption|unexpected eof|connection reset"
     r"|hash mismatch|connection closed|invalid (?:type|value|length)|unpack|buffer is too small|404[^\n]*/shards/",
     re.IGNORECASE,
 )
@@ -142,7 +142,7 @@ class Engine:
                 self.settings.stall,
             )
 
-        self._attempt("install", work, attempts=2)  # rattler has tried each package several times
+        self._attempt("install", work, attempts=1)  # rattler tries each package several times
 
     def _attempt(
         self, step: str, work: Callable[[], Coroutine[Any, Any, T]], attempts: int = 3
