@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -226,6 +228,14 @@ def test_leaving_by_oneself_is_not_a_failure(make):
         kernel.end("exit()")
         kernel.restart()
         assert kernel.run("1")[1] == "1"
+
+
+def test_the_time_limit_of_the_session(make):
+    with make(environ={"SLURM_JOB_ID": "7", "SLURM_JOB_END_TIME": str(int(time.time()) + 60)}) as kernel:
+        os.kill(kernel.manager.provisioner.process.pid, signal.SIGTERM)
+        wait_for(lambda: not kernel.manager.is_alive(), "the kernel's end")
+        kernel.restart()
+        assert "this kernel ended before: the kernel was ended by the time limit of job 7" in kernel.run("1")[1]
 
 
 def test_memory_that_is_used_up(make):

@@ -81,6 +81,9 @@ def test_the_command_opens_the_kernels_shell(alice, runtime):
     seen = alice.run([call, "shell", "mine", "--", "sh", "-c", 'echo "$KW_SEEN $PYTHONNOUSERSITE"; command -v python; exit 5'])
     assert (seen.status, seen.stdout) == (5, f"a b 1\n{python}\n"), seen
     assert alice.run([call, "shell", "nosuch"]).status == 1
-    (alice.home / "in").write_text("")
+    spec = alice.home / ".local/share/jupyter/kernels/byhand/kernel.json"
+    spec.parent.mkdir()
+    spec.write_text('{"argv": ["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": "x", "language": "python"}')
+    assert "kernelwright adopt byhand" in alice.run([call, "shell", "byhand"]).stderr
     interactive = alice.run([call, "shell", "mine"], stdin="echo $KW_SEEN\nexit 6\n")
     assert (interactive.status, interactive.stdout) == (6, "a b\n"), interactive

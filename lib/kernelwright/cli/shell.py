@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from ..store.store import Store
+from .look import find
 
 if TYPE_CHECKING:
+    from ..model import Kernel
     from .context import Context
 
 
@@ -29,23 +29,29 @@ def configure(verb: str, parser: argparse.ArgumentParser) -> None:
 def run(verb: str, args: argparse.Namespace, context: Context) -> int:
     """Become the shell or the command: its exit status is ours."""
     del verb
-    store = Store(context.home, context.site)
-    owned = store.find(args.name)
-    launch = store.generation(owned.id, owned.number).folder / "launch.sh"
-    if not os.access(launch, os.X_OK):
-        raise UserError(
-            "launch-script-missing",
-            f"`{launch}` cannot be run",
-            hint=f"`kernelwright repair {owned.name}` writes it again",
-        )
+    launch = _launch_script(find(args.name, context))
     words = args.command[1:] if args.command[:1] == ["--"] else args.command
     for stream in (context.stdout, context.stderr):
         stream.flush()
-    argv = [str(launch), "--shell", "--", *words]
+    argv = [launch, "--shell", "--", *words]
     try:
-        os.execve(argv[0], argv, dict(context.environ))  # noqa: S606 - the environment is launch.sh's matter
+        os.execve(launch, argv, dict(context.environ))  # noqa: S606 - launch.sh makes the environment
     except OSError as error:
         raise UserError(
-            "launch-script-missing", f"`{launch}` cannot be run: {error.strerror}"
+            "launch-script-missing",
+            f"`{launch}` cannot be run: {error.strerror}",
+            hint=f"`kernelwright repair {args.name}` writes it again",
         ) from error
-    sys.exit(127)
+
+
+def _launch_script(kernel: Kernel) -> str:
+    """The launch.sh of a kernel of one's own, of the group or of the site; others have none to ask."""
+    argv = kernel.spec.get("argv")
+    program = str(argv[0]) if isinstance(argv, list) and argv else ""
+    if os.path.basename(program) != "launch.sh":
+        raise UserError(
+            "environment-unknown",
+            f"`{kernel.name}` was not made by Kernelwright: only its start command knows its environment",
+            hint=f"`kernelwright adopt {kernel.name}` takes it into care, then call this again",
+        )
+    return program
