@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
-from .. import environments, node
+from .. import changes, environments, node
 from ..errors import Problem, UserError
-from ..model import Made
+from ..model import Generation, Made
 from ..recipe import load
 from ..store.atomic import read_json
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ..model import Recipe
     from .subject import Subject
 
+RECENT = 7 * 86400.0  # seconds that a failed start is worth a note
 FILES = ("launch.sh", "start.sh", "entry.py")
 
 
@@ -45,6 +47,8 @@ def check_owned(subject: Subject) -> Iterator[Problem]:
         )
         return
     yield from _environment(subject, recipe)
+    yield from _last_end(folder)
+    yield from _by_hand(subject, recipe)
     facts = read_json(folder / "facts.json")
     reason = (
         node.mismatch(facts) if isinstance(facts, dict) and recipe.kind != "container" else None
@@ -88,6 +92,43 @@ def made_of(values: dict[str, object]) -> Made | None:
         return Made(**known)  # type: ignore[arg-type] # our own file; the kinds check what they use
     except TypeError:
         return None
+
+
+def _last_end(folder: Path) -> Iterator[Problem]:
+    """How the kernel's last bad start or end was explained; it may be long mended, hence a note."""
+    records = [p for pattern in ("*.problem", "*.died") for p in (folder / "starts").glob(pattern)]
+    newest = max(records, key=_changed, default=None)
+    answer = read_json(newest) if newest else None
+    told = answer.get("problem") if isinstance(answer, dict) else None
+    if newest is None or not isinstance(told, dict) or _changed(newest) < time.time() - RECENT:
+        return
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(_changed(newest)))
+    text = f"{when}: {told.get('message')}"
+    hint = told.get("hint") if isinstance(told.get("hint"), str) else None
+    yield Problem("last-start-failed", "note", text, hint, str(told.get("code")))
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _by_hand(subject: Subject, recipe: Recipe) -> Iterator[Problem]:
+    """Packages that `%pip install` put into an environment of ours: an update would lose them."""
+    folder, made = subject.generation, made_of(subject.made)
+    if folder is None or made is None or recipe.kind != "venv":
+        return
+    generation = Generation(folder.parent.name, 0, folder, recipe, made, 0.0, complete=True)
+    rows = [row for row in changes.drift(generation) if row["change"] != "removed"]
+    if rows:
+        name = subject.kernel.name
+        text = (
+            f"{len(rows)} packages were installed by hand: {', '.join(r['name'] for r in rows[:8])}"
+        )
+        hint = f"`kernelwright update {name} --capture` writes them into the recipe"
+        yield Problem("packages-by-hand", "note", text, hint)
 
 
 def _environment(subject: Subject, recipe: Recipe) -> Iterator[Problem]:
