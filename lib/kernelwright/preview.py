@@ -44,7 +44,11 @@ def _imagined(recipe: Recipe, place: Place) -> Made:
     """What a build would most likely leave behind: enough to show the launch script beforehand."""
     path = getattr(recipe.environment, "path", None)
     prefix = expand_user(path, place.home) if path else str(place.prefix)
-    facts: dict[str, Any] = {"image": getattr(recipe.environment, "image", None), "dry_run": True}
+    facts: dict[str, Any] = {
+        "image": getattr(recipe.environment, "image", None),
+        "path": prefix if path else None,
+        "dry_run": True,
+    }
     if recipe.kind == "prefix":
         from .environments import layout
 
