@@ -17,8 +17,8 @@ from kernelwright.config.model import Groups, JupyterConfig, SiteConfig
 from .conftest import write_catalog
 from .ood import Session, central_kernel, stage, wait_for
 
-pytestmark = pytest.mark.root
 SAY = "import os; print(os.environ.get('WHICH_KERNEL'), os.getuid())"
+
 
 
 @pytest.fixture
