@@ -44,7 +44,9 @@ SITE = SiteConfig()
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pairs", type=int, default=20)
     args = parser.parse_args()
     apptainer = installed()
@@ -52,12 +54,24 @@ def main() -> int:
     imagery = Imagery(SHARED, apptainer)
     with tempfile.TemporaryDirectory(prefix="kernelwright-bench-") as name:
         folder = Path(name)
-        print("| start until the first reply | median s | other s | ratio | 95 % of the median ratio |\n|---|---|---|---|---|")
+        print(
+            "| start until the first reply | median s | other s | ratio | 95 % of the median ratio |\n|---|---|---|---|---|"
+        )
         for title, image in (("sandbox", imagery.mini()), ("sif", imagery.sif())):
             if title == "sif" and not os.access("/dev/fuse", os.W_OK):
                 print("| (no .sif: /dev/fuse cannot be opened) | | | | |")
                 continue
-            hand = (str(apptainer), "exec", "--nv", str(image), "python3", "-m", "ipykernel_launcher", "-f", "{connection_file}")
+            hand = (
+                str(apptainer),
+                "exec",
+                "--nv",
+                str(image),
+                "python3",
+                "-m",
+                "ipykernel_launcher",
+                "-f",
+                "{connection_file}",
+            )
             ours = launcher(folder / title, image)
             row(f"{title}: ours / kernel.json by hand", ours, hand, args.pairs, folder)
             row(f"{title}: ours / without container", ours, BARE, args.pairs, folder)
@@ -77,7 +91,9 @@ def installed() -> Path:
 def place(folder: Path) -> Place:
     """Surroundings of a build below `folder`."""
     (folder / "keep").mkdir(parents=True, exist_ok=True)
-    return Place(folder / "prefix", folder / "keep", folder, dict(os.environ), SITE, Path(sys.prefix))
+    return Place(
+        folder / "prefix", folder / "keep", folder, dict(os.environ), SITE, Path(sys.prefix)
+    )
 
 
 def launcher(folder: Path, image: Path) -> tuple[str, ...]:
@@ -85,7 +101,14 @@ def launcher(folder: Path, image: Path) -> tuple[str, ...]:
     folder.mkdir()
     recipe = Recipe(name="bench", environment=ContainerSpec(str(image)))
     made = container.make(recipe, place(folder / "build"), Silent())
-    files = render(recipe, container.command(recipe, made), generation=folder, runtime=Path(sys.prefix), made=made, site=SITE)
+    files = render(
+        recipe,
+        container.command(recipe, made),
+        generation=folder,
+        runtime=Path(sys.prefix),
+        made=made,
+        site=SITE,
+    )
     for name, text in files.items():
         (folder / name).write_text(text)
         if name in EXECUTABLE:
@@ -93,7 +116,9 @@ def launcher(folder: Path, image: Path) -> tuple[str, ...]:
     return (str(folder / "launch.sh"), "{connection_file}")
 
 
-def row(title: str, ours: tuple[str, ...], other: tuple[str, ...], count: int, folder: Path) -> None:
+def row(
+    title: str, ours: tuple[str, ...], other: tuple[str, ...], count: int, folder: Path
+) -> None:
     """Interleaved pairs of starts, as one line of the table."""
     pairs = []
     for argv in (ours, other):
@@ -121,10 +146,14 @@ def pulls(imagery: Imagery, apptainer: Path, folder: Path, count: int) -> None:
 
         def hand(number: int) -> None:
             target = str(folder / f"hand{number}.sif")
-            subprocess.run([apptainer, "-s", "pull", "--no-https", target, address], check=True, timeout=600)
+            subprocess.run(
+                [apptainer, "-s", "pull", "--no-https", target, address], check=True, timeout=600
+            )
 
         def ours(number: int) -> None:
-            Puller(runtime, place(folder), Silent()).obtain(parse(address, folder), ImageStore(folder / f"store{number}"))
+            Puller(runtime, place(folder), Silent()).obtain(
+                parse(address, folder), ImageStore(folder / f"store{number}")
+            )
 
         hand(0)
         ours(0)
@@ -149,7 +178,10 @@ def report(title: str, pairs: list[tuple[float, float]]) -> None:
     ratios = [own / other for own, other in pairs]
     medians = sorted(statistics.median(random.choices(ratios, k=len(ratios))) for _ in range(2000))
     own, other = (statistics.median(pair[i] for pair in pairs) for i in (0, 1))
-    print(f"| {title} | {own:.3f} | {other:.3f} | {statistics.median(ratios):.2f} | {medians[50]:.2f} to {medians[1949]:.2f} |", flush=True)
+    print(
+        f"| {title} | {own:.3f} | {other:.3f} | {statistics.median(ratios):.2f} | {medians[50]:.2f} to {medians[1949]:.2f} |",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

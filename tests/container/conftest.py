@@ -103,7 +103,14 @@ class Registry:
         return f"127.0.0.1:{self.port}"
 
     def put(self, layout, name):
-        words = ["skopeo", "copy", "--quiet", "--dest-tls-verify=false", f"oci:{layout}", f"docker://{self.host}/{name}"]
+        words = [
+            "skopeo",
+            "copy",
+            "--quiet",
+            "--dest-tls-verify=false",
+            f"oci:{layout}",
+            f"docker://{self.host}/{name}",
+        ]
         subprocess.run(words, check=True, timeout=120, stdout=subprocess.DEVNULL)
 
 
@@ -134,7 +141,12 @@ def serve(folder, extra=""):
             f"http: {{addr: '127.0.0.1:{port}'}}\n{extra}"
         )
         with open(folder / "log", "ab") as log:
-            process = subprocess.Popen(["docker-registry", "serve", settings], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            process = subprocess.Popen(
+                ["docker-registry", "serve", settings],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and process.poll() is None:
             with socket.socket() as probe:
@@ -155,26 +167,38 @@ class Person:
         self.environ = {"PATH": path, "UV_CACHE_DIR": str(wheels(user))}
 
     def kernelwright(self, *words, env=None, timeout=300.0):
-        return self.user.run([self.runtime / "bin/kernelwright", *words], env=self.environ | (env or {}), timeout=timeout)
+        return self.user.run(
+            [self.runtime / "bin/kernelwright", *words],
+            env=self.environ | (env or {}),
+            timeout=timeout,
+        )
 
     def create(self, name, image, *words, env=None, timeout=300.0):
         """`create container`; the command must succeed."""
-        done = self.kernelwright("create", "container", name, str(image), *words, env=env, timeout=timeout)
+        done = self.kernelwright(
+            "create", "container", name, str(image), *words, env=env, timeout=timeout
+        )
         assert done.ok, f"{done.stderr}\n{done.stdout}"
         return done
 
     def refused(self, name, image, *words, env=None, timeout=300.0):
         """`create container` that must fail with a word for people; returns the JSON error."""
-        done = self.kernelwright("create", "container", name, str(image), *words, "--json", env=env, timeout=timeout)
+        done = self.kernelwright(
+            "create", "container", name, str(image), *words, "--json", env=env, timeout=timeout
+        )
         assert done.status in {1, 2}, f"status {done.status}\n{done.stderr}\n{done.stdout}"
         assert "Traceback" not in done.stderr
-        assert not (self.user.home / ".local/share/jupyter/kernels" / name).exists(), "a failed kernel was published"
+        assert not (self.user.home / ".local/share/jupyter/kernels" / name).exists(), (
+            "a failed kernel was published"
+        )
         return json.loads(done.stdout)["error"]
 
     def drive(self, name, *steps, env=None, cwd=None, timeout=400.0):
         """Start the kernel, do the steps, end it; returns the answers, and asserts that nothing is left."""
         words = [self.runtime / "venv/bin/python", DRIVER_COPY(), name]
-        done = self.user.run(words, env=self.environ | (env or {}), cwd=cwd, stdin=json.dumps(steps), timeout=timeout)
+        done = self.user.run(
+            words, env=self.environ | (env or {}), cwd=cwd, stdin=json.dumps(steps), timeout=timeout
+        )
         assert done.ok, done.stderr
         result = json.loads(done.stdout.splitlines()[-1])
         assert result["failed"] is None, f"{result['failed']}\n{result['log']}\n{done.stderr}"
@@ -190,7 +214,14 @@ class Person:
                     if os.stat(entry.path).st_uid == self.user.uid:
                         line = Path(entry.path, "stat").read_text()
                         if line.rpartition(")")[2].split()[0] != "Z":
-                            found.append((int(entry.name), Path(entry.path, "cmdline").read_text().replace("\0", " ")[:150]))
+                            found.append(
+                                (
+                                    int(entry.name),
+                                    Path(entry.path, "cmdline")
+                                    .read_text()
+                                    .replace("\0", " ")[:150],
+                                )
+                            )
                 except (FileNotFoundError, ProcessLookupError):
                     continue
         return found

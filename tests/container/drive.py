@@ -94,7 +94,11 @@ class Driver:
                 except Empty:
                     pass
             if reply is not None and idle:
-                return {"text": text, "status": reply["status"], "error": error or reply.get("ename")}
+                return {
+                    "text": text,
+                    "status": reply["status"],
+                    "error": error or reply.get("ename"),
+                }
             if not self.manager.is_alive():
                 raise Failed(f"the kernel ended during {code!r}; it said {text!r}")
         raise Failed(f"no end of {code!r}; it said {text!r}, reply {reply}")

@@ -21,7 +21,23 @@ from pathlib import Path
 from kernelwright.environments.pip_settings import uv_environment
 
 LIBRARY = re.compile(r"(/(?:usr/)?lib(?:32|64)?/\S*\.so\S*)")
-TOOLS = ("cat", "ls", "env", "uname", "id", "sed", "head", "sleep", "rm", "mkdir", "dirname", "basename", "grep", "expr", "which")
+TOOLS = (
+    "cat",
+    "ls",
+    "env",
+    "uname",
+    "id",
+    "sed",
+    "head",
+    "sleep",
+    "rm",
+    "mkdir",
+    "dirname",
+    "basename",
+    "grep",
+    "expr",
+    "which",
+)
 PYTHON = Path(os.path.realpath("/usr/bin/python3"))  # such as /usr/bin/python3.11
 SITE = f"usr/local/lib/{PYTHON.name}/dist-packages"
 UNUSED = ("test", "tests", "idlelib", "tkinter", "lib2to3", "turtledemo", "ensurepip")
@@ -70,7 +86,15 @@ class Imagery:
                 (root / "usr/bin/python3").symlink_to(PYTHON.name)
                 copy_tree(Path(f"/usr/lib/{PYTHON.name}"), root / f"usr/lib/{PYTHON.name}")
                 add_libraries(root, (root / f"usr/lib/{PYTHON.name}/lib-dynload").glob("*.so"))
-                for name in ("libstdc++.so.6", "libgcc_s.so.1", "librt.so.1", "libpthread.so.0", "libdl.so.2", "libutil.so.1", "libm.so.6"):  # every manylinux wheel counts on these
+                for name in (
+                    "libstdc++.so.6",
+                    "libgcc_s.so.1",
+                    "librt.so.1",
+                    "libpthread.so.0",
+                    "libdl.so.2",
+                    "libutil.so.1",
+                    "libm.so.6",
+                ):  # every manylinux wheel counts on these
                     found = next(p for p in Path("/usr/lib").glob(f"*/{name}"))
                     shutil.copy(found, root / found.relative_to("/"))
         return self.root / "bare"
@@ -109,6 +133,14 @@ class Imagery:
                 (root / "usr/bin/sh").symlink_to("dash")
         return self.root / "shell-only"
 
+    def shell_other(self):
+        """The same with another file in it: what a moved tag points to."""
+        return self._over(
+            self.shell_only(),
+            "shell-other",
+            lambda root: (root / "other.txt").write_text("other\n"),
+        )
+
     def r_only(self):
         """R with IRkernel, no Python."""
         with self.once("r-only") as root:
@@ -119,7 +151,9 @@ class Imagery:
                 for folder in ("usr/lib/R", "usr/share/R", "etc/R"):
                     shutil.copytree(f"/{folder}", root / folder, symlinks=True)
                 (root / "usr/bin/R").symlink_to("../lib/R/bin/R")
-                add_libraries(root, [*(root / "usr/lib/R").rglob("*.so"), root / "usr/lib/R/bin/exec/R"])
+                add_libraries(
+                    root, [*(root / "usr/lib/R").rglob("*.so"), root / "usr/lib/R/bin/exec/R"]
+                )
         return self.root / "r-only"
 
     def no_shell(self):
@@ -159,8 +193,22 @@ class Imagery:
         folder = getattr(self, name.replace("-", "_"))()
         with self.once(f"{name}.sif") as file:
             if file:
-                words = [self.apptainer, "-s", "build", "--mksquashfs-args", "-comp zstd -Xcompression-level 1", file, folder]
-                subprocess.run(words, check=True, timeout=300, stdout=subprocess.DEVNULL, env=clean_environment(self.root))
+                words = [
+                    self.apptainer,
+                    "-s",
+                    "build",
+                    "--mksquashfs-args",
+                    "-comp zstd -Xcompression-level 1",
+                    file,
+                    folder,
+                ]
+                subprocess.run(
+                    words,
+                    check=True,
+                    timeout=300,
+                    stdout=subprocess.DEVNULL,
+                    env=clean_environment(self.root),
+                )
                 file.chmod(0o755)
         return self.root / f"{name}.sif"
 
@@ -205,7 +253,19 @@ def skeleton(root):
     for name in ("bin", "lib", "lib64"):
         (root / "usr" / name).mkdir(parents=True)
         (root / name).symlink_to(f"usr/{name}")
-    for name in ("etc", "proc", "sys", "dev", "tmp", "var/tmp", "root", "home", "run", "mnt", "srv"):
+    for name in (
+        "etc",
+        "proc",
+        "sys",
+        "dev",
+        "tmp",
+        "var/tmp",
+        "root",
+        "home",
+        "run",
+        "mnt",
+        "srv",
+    ):
         (root / name).mkdir(parents=True)
     (root / "tmp").chmod(0o1777)
     (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
@@ -229,8 +289,15 @@ def add_programs(root, programs):
 
 def add_libraries(root, files):
     """Copy what the files are linked to, at the same places."""
-    listing = subprocess.run(["ldd", *map(str, files)], capture_output=True, text=True, timeout=60).stdout
-    for path in {line_path for line in listing.splitlines() if not line.endswith(":") for line_path in LIBRARY.findall(line)}:
+    listing = subprocess.run(
+        ["ldd", *map(str, files)], capture_output=True, text=True, timeout=60
+    ).stdout
+    for path in {
+        line_path
+        for line in listing.splitlines()
+        if not line.endswith(":")
+        for line_path in LIBRARY.findall(line)
+    }:
         target = root / path.lstrip("/")
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -238,23 +305,48 @@ def add_libraries(root, files):
 
 
 def copy_tree(source, target):
-    shutil.copytree(source, target, symlinks=False, ignore=shutil.ignore_patterns(*UNUSED, "config-3*"), ignore_dangling_symlinks=True)
+    shutil.copytree(
+        source,
+        target,
+        symlinks=False,
+        ignore=shutil.ignore_patterns(*UNUSED, "config-3*"),
+        ignore_dangling_symlinks=True,
+    )
 
 
 def packages(target, wanted):
     """Wheels from the index, for the machine's own Python."""
     from uv import find_uv_bin
 
-    environ = uv_environment(Path.home(), os.environ, cache=Path("/var/tmp/kernelwright-tests/uv"), index=None)
-    words = [find_uv_bin(), "pip", "install", "--quiet", "--compile-bytecode", "--python", str(PYTHON), "--target", str(target), *wanted]
+    environ = uv_environment(
+        Path.home(), os.environ, cache=Path("/var/tmp/kernelwright-tests/uv"), index=None
+    )
+    words = [
+        find_uv_bin(),
+        "pip",
+        "install",
+        "--quiet",
+        "--compile-bytecode",
+        "--python",
+        str(PYTHON),
+        "--target",
+        str(target),
+        *wanted,
+    ]
     subprocess.run(words, check=True, timeout=300, env=environ)
 
 
 def unpack_debs(root, suite, names):
     """Debian packages of another suite, by apt, without installing them; OSError where that fails."""
     where = "$(ORIGIN) $(REPO_URI)"
-    listed = subprocess.run(["apt-get", "indextargets", "--format", where], capture_output=True, text=True, timeout=60).stdout
-    mirrors = [line.split()[1] for line in listed.splitlines() if line.startswith("Debian ") and "security" not in line]
+    listed = subprocess.run(
+        ["apt-get", "indextargets", "--format", where], capture_output=True, text=True, timeout=60
+    ).stdout
+    mirrors = [
+        line.split()[1]
+        for line in listed.splitlines()
+        if line.startswith("Debian ") and "security" not in line
+    ]
     if not mirrors:
         raise OSError("apt knows no Debian archive")
     work = root.with_name(root.name + ".apt")
@@ -271,7 +363,14 @@ def unpack_debs(root, suite, names):
     try:
         environ = os.environ | {"APT_CONFIG": str(work / "apt.conf")}
         for words in (["update"], ["download", *(f"{name}/{suite}" for name in names)]):
-            done = subprocess.run(["apt-get", "-qq", *words], env=environ, cwd=work / "cache", capture_output=True, text=True, timeout=300)
+            done = subprocess.run(
+                ["apt-get", "-qq", *words],
+                env=environ,
+                cwd=work / "cache",
+                capture_output=True,
+                text=True,
+                timeout=300,
+            )
             if done.returncode:
                 raise OSError(f"apt-get {words[0]}: {done.stderr[-300:]}")
         for package in (work / "cache").glob("*.deb"):
@@ -280,7 +379,11 @@ def unpack_debs(root, suite, names):
             for top in ("bin", "sbin", "lib", "lib64"):  # before the merge of / and /usr
                 if (unpacked / top).is_dir():
                     (unpacked / "usr").mkdir(exist_ok=True)
-                    subprocess.run(["cp", "-a", f"{unpacked / top}/.", f"{root / 'usr' / top}/"], check=True, timeout=60)
+                    subprocess.run(
+                        ["cp", "-a", f"{unpacked / top}/.", f"{root / 'usr' / top}/"],
+                        check=True,
+                        timeout=60,
+                    )
                     shutil.rmtree(unpacked / top)
             subprocess.run(["cp", "-a", f"{unpacked}/.", f"{root}/"], check=True, timeout=60)
     finally:
@@ -299,18 +402,43 @@ def write_oci(folder, out, tag):
         (blobs / digest).write_bytes(data)
         return {"mediaType": kind, "digest": f"sha256:{digest}", "size": len(data)}
 
-    raw = subprocess.run(["tar", "-C", folder, "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "-cf", "-", "."],
-                         check=True, capture_output=True, timeout=300).stdout
+    raw = subprocess.run(
+        [
+            "tar",
+            "-C",
+            folder,
+            "--sort=name",
+            "--mtime=@0",
+            "--owner=0",
+            "--group=0",
+            "--numeric-owner",
+            "-cf",
+            "-",
+            ".",
+        ],
+        check=True,
+        capture_output=True,
+        timeout=300,
+    ).stdout
     layer = put(gzip.compress(raw, 1, mtime=0), "application/vnd.oci.image.layer.v1.tar+gzip")
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
     settings = {
-        "architecture": machine, "os": "linux",
-        "config": {"Env": ["PATH=/usr/local/bin:/usr/bin:/bin", "FROM_IMAGE=yes"], "Cmd": ["/bin/sh"]},
+        "architecture": machine,
+        "os": "linux",
+        "config": {
+            "Env": ["PATH=/usr/local/bin:/usr/bin:/bin", "FROM_IMAGE=yes"],
+            "Cmd": ["/bin/sh"],
+        },
         "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(raw).hexdigest()]},
     }
     config = put(json.dumps(settings).encode(), "application/vnd.oci.image.config.v1+json")
     kind = "application/vnd.oci.image.manifest.v1+json"
-    manifest = put(json.dumps({"schemaVersion": 2, "mediaType": kind, "config": config, "layers": [layer]}).encode(), kind)
+    manifest = put(
+        json.dumps(
+            {"schemaVersion": 2, "mediaType": kind, "config": config, "layers": [layer]}
+        ).encode(),
+        kind,
+    )
     manifest["annotations"] = {"org.opencontainers.image.ref.name": tag}
     (out / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [manifest]}))
     (out / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
@@ -320,8 +448,9 @@ def clean_environment(root):
     """For a call of Apptainer by the tests themselves: its files beside the images."""
     folder = root / ".apptainer"
     folder.mkdir(exist_ok=True)
-    return {k: v for k, v in os.environ.items() if not k.startswith(("APPTAINER", "SINGULARITY"))} | {
-        "APPTAINER_CACHEDIR": str(folder), "APPTAINER_TMPDIR": str(folder)}
+    return {
+        k: v for k, v in os.environ.items() if not k.startswith(("APPTAINER", "SINGULARITY"))
+    } | {"APPTAINER_CACHEDIR": str(folder), "APPTAINER_TMPDIR": str(folder)}
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ import pytest
 from container.conftest import DRIVER_COPY
 
 STUBBORN = {"run": "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf')"}
-FORK = {"run": "import subprocess; child = subprocess.Popen(['/bin/sleep', '600']); print(child.pid > 0)"}
+FORK = {
+    "run": "import subprocess; child = subprocess.Popen(['/bin/sleep', '600']); print(child.pid > 0)"
+}
 CELL = {"run": "print(6 * 7)"}
 
 
@@ -19,10 +21,14 @@ def kernel(person, imagery):
     return "k"
 
 
-@pytest.mark.parametrize("how", [{"shutdown": True}, {"shutdown": "now"}, {"kill": True}], ids=["shutdown", "shutdown-now", "launch-script-killed"])
+@pytest.mark.parametrize(
+    "how",
+    [{"shutdown": True}, {"shutdown": "now"}, {"kill": True}],
+    ids=["shutdown", "shutdown-now", "launch-script-killed"],
+)
 def test_nothing_is_left(how, person, kernel):
     """With a child of the notebook's own, and a kernel that does not listen to TERM."""
-    *_, = person.drive(kernel, FORK, STUBBORN, how)  # drive() asserts it
+    (*_,) = person.drive(kernel, FORK, STUBBORN, how)  # drive() asserts it
 
 
 def test_nothing_is_left_after_the_server_was_killed(person, kernel):
@@ -65,7 +71,9 @@ def test_unpacked_images_are_removed(person, imagery):
 
 def test_the_word_that_the_kernel_is_up_comes_through_the_container(person, kernel):
     """Else the launch script would take an idle kernel for a silent one when its time is over."""
-    *_, answer = person.drive(kernel, {"run": "import time; time.sleep(6)"}, CELL, env={"KERNELWRIGHT_START_LIMIT": "5"})
+    *_, answer = person.drive(
+        kernel, {"run": "import time; time.sleep(6)"}, CELL, env={"KERNELWRIGHT_START_LIMIT": "5"}
+    )
     assert answer["text"] == "42\n"
     state = person.user.home.glob(".local/share/kernelwright/kernels/*/1/starts/*.died")
     assert not list(state)
@@ -75,7 +83,12 @@ def test_a_runtime_that_closes_what_it_inherits(person, kernel):
     """Old runtimes pass no file descriptors on: the kernel is up when its port answers, and ends as usual."""
     script = next(person.user.home.glob(".local/share/kernelwright/kernels/*/1/container.sh"))
     text = script.read_text()
-    script.write_text(text.replace("  kw_give KERNELWRIGHT_READY\n", "  kw_give KERNELWRIGHT_READY\n  exec {KERNELWRIGHT_READY}>&-\n"))
+    script.write_text(
+        text.replace(
+            "  kw_give KERNELWRIGHT_READY\n",
+            "  kw_give KERNELWRIGHT_READY\n  exec {KERNELWRIGHT_READY}>&-\n",
+        )
+    )
     assert script.read_text() != text
     answer, _ = person.drive(kernel, CELL, {"shutdown": True})
     assert answer["text"] == "42\n"

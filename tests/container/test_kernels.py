@@ -11,13 +11,19 @@ SLEEP = "print('going', flush=True)\nimport time\nfor _ in range(600): time.slee
 
 
 def spec(person, name):
-    return json.loads((person.user.home / ".local/share/jupyter/kernels" / name / "kernel.json").read_text())
+    return json.loads(
+        (person.user.home / ".local/share/jupyter/kernels" / name / "kernel.json").read_text()
+    )
 
 
 @pytest.mark.parametrize("image", ["sandbox", "sif", "registry"])
 def test_kernel_lives_a_whole_life(image, person, imagery, registry):
     """Cell, input, restart and 20 interrupts, each seen as KeyboardInterrupt; nothing is left."""
-    address = {"sandbox": imagery.mini, "sif": imagery.sif, "registry": lambda: f"docker://{registry.host}/lab/bare:1"}[image]()
+    address = {
+        "sandbox": imagery.mini,
+        "sif": imagery.sif,
+        "registry": lambda: f"docker://{registry.host}/lab/bare:1",
+    }[image]()
     person.create("one", address)
     assert spec(person, "one")["interrupt_mode"] == "message"
     cell, typed, hits, _, again, _ = person.drive(
@@ -44,12 +50,16 @@ def test_older_python_gets_its_own_ipykernel(person, imagery):
     person.create("older", image)
     versions, hits = person.drive(
         "older",
-        {"run": "import sys, ipykernel; print(sys.version_info[:2], ipykernel.__version__.split('.')[0] >= '6')"},
+        {
+            "run": "import sys, ipykernel; print(sys.version_info[:2], ipykernel.__version__.split('.')[0] >= '6')"
+        },
         {"interrupt": 3, "code": SLEEP},
     )
     assert versions["text"] == "(3, 9) True\n"
     assert set(hits["errors"]) == {"KeyboardInterrupt"}
-    injected = list(person.user.home.glob(".local/share/kernelwright/images/injected/ipykernel-py3.9-*"))
+    injected = list(
+        person.user.home.glob(".local/share/kernelwright/images/injected/ipykernel-py3.9-*")
+    )
     assert len([p for p in injected if p.is_dir()]) == 1
 
 
@@ -75,7 +85,10 @@ def test_r_without_python(person, imagery):
     cell, hits, after, _, again = person.drive(
         "stats",
         {"run": "cat(6 * 7, file.exists('/image.txt'))"},
-        {"interrupt": 5, "code": "cat('going\\n'); flush.console(); for (i in 1:600) Sys.sleep(0.1)"},
+        {
+            "interrupt": 5,
+            "code": "cat('going\\n'); flush.console(); for (i in 1:600) Sys.sleep(0.1)",
+        },
         {"run": "cat('after')"},
         {"restart": True},
         {"run": "cat('again')"},
@@ -93,7 +106,9 @@ def test_bash_kernel_is_brought_to_a_python_image(person, imagery):
 
 def test_image_without_a_shell(person, imagery):
     person.create("bare", imagery.no_shell())
-    (cell,) = person.drive("bare", {"run": "import os; print(os.path.exists('/bin/sh'), open('/image.txt').read())"})
+    (cell,) = person.drive(
+        "bare", {"run": "import os; print(os.path.exists('/bin/sh'), open('/image.txt').read())"}
+    )
     assert cell["text"] == "False inside\n\n"
 
 

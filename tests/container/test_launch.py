@@ -32,7 +32,9 @@ HOSTILE = {
 
 
 def generation(person, name):
-    kernel = json.loads((person.user.home / ".local/share/jupyter/kernels" / name / "kernel.json").read_text())
+    kernel = json.loads(
+        (person.user.home / ".local/share/jupyter/kernels" / name / "kernel.json").read_text()
+    )
     return kernel["argv"][0]
 
 
@@ -47,10 +49,18 @@ def look(person, name, *paths, env=None, cwd=None):
 
 
 def test_variables_of_the_job_go_in_and_nothing_else(person, imagery):
-    person.create("v", imagery.mini(), "--env", "OWN=mine", "--env", "PATH=/opt/tool/bin:${PATH}", "--no-test")
+    person.create(
+        "v", imagery.mini(), "--env", "OWN=mine", "--env", "PATH=/opt/tool/bin:${PATH}", "--no-test"
+    )
     job = {"SLURM_JOB_ID": "7", "CUDA_VISIBLE_DEVICES": "2,3", "OMP_NUM_THREADS": "4", "ROCR_VISIBLE_DEVICES": "0",
            "https_proxy": "http://proxy.example.org:3128", "LC_TIME": "C.UTF-8"}  # fmt: skip
-    outer = {"SECRET_TOKEN": "s3cret", "PYTHONPATH": "/outer", "LD_LIBRARY_PATH": "/outer/lib", "LD_PRELOAD_X": "1", "JPY_PARENT_PID": "1"}
+    outer = {
+        "SECRET_TOKEN": "s3cret",
+        "PYTHONPATH": "/outer",
+        "LD_LIBRARY_PATH": "/outer/lib",
+        "LD_PRELOAD_X": "1",
+        "JPY_PARENT_PID": "1",
+    }
     inside = look(person, "v", env=job | outer)["env"]
     assert {name: inside.get(name) for name in job} == job
     assert inside["OWN"] == "mine"
@@ -65,8 +75,15 @@ def test_variables_of_the_job_go_in_and_nothing_else(person, imagery):
 def test_hostile_values_arrive_as_they_are(value, person, imagery):
     """In the recipe's env and in the job's variables: nothing is run, nothing is changed, nothing else is bound."""
     recipe = person.user.home / "recipe.yml"
-    literal = value.replace("${HOME}", "").replace("\n", " ")  # a recipe fills in the one and refuses the other
-    text = {"version": 1, "name": "h", "environment": {"container": {"image": str(imagery.mini())}}, "env": {"OWN": literal}}
+    literal = value.replace("${HOME}", "").replace(
+        "\n", " "
+    )  # a recipe fills in the one and refuses the other
+    text = {
+        "version": 1,
+        "name": "h",
+        "environment": {"container": {"image": str(imagery.mini())}},
+        "env": {"OWN": literal},
+    }
     recipe.write_text(json.dumps(text))
     done = person.kernelwright("create", "recipe", recipe, "--no-test")
     assert done.ok, done.stderr
@@ -82,7 +99,9 @@ def test_hostile_values_arrive_as_they_are(value, person, imagery):
 def test_working_folder_with_odd_characters(person, imagery):
     """Commas, colons and quotes would split --bind; the folder is bound all the same."""
     person.create("w", imagery.mini(), "--no-test")
-    outside = person.user.run(["mktemp", "-d", "/var/tmp/kw, a:b\"c' $(id)XXXXXX"]).stdout.rstrip("\n")
+    outside = person.user.run(["mktemp", "-d", "/var/tmp/kw, a:b\"c' $(id)XXXXXX"]).stdout.rstrip(
+        "\n"
+    )
     try:
         person.user.run(["touch", f"{outside}/mark"])
         seen = look(person, "w", outside, cwd=outside)
@@ -112,12 +131,22 @@ def test_binds(person, imagery, tmp_path):
     ]}}}  # fmt: skip
     (person.user.home / "recipe.yml").write_text(json.dumps(recipe))
     assert person.kernelwright("create", "recipe", person.user.home / "recipe.yml", "--no-test").ok
-    seen = look(person, "b", "/given", "/from-variable", "/from-home", "/not", env={"SCRATCH": str(data)})
-    assert seen["paths"] == {"/given": ["sub"], "/from-variable": [], "/from-home": ["sub"], "/not": "No such file or directory"}
+    seen = look(
+        person, "b", "/given", "/from-variable", "/from-home", "/not", env={"SCRATCH": str(data)}
+    )
+    assert seen["paths"] == {
+        "/given": ["sub"],
+        "/from-variable": [],
+        "/from-home": ["sub"],
+        "/not": "No such file or directory",
+    }
     options = {line.split()[4]: line.split()[5] for line in seen["mounts"].splitlines()}
     assert options["/given"].startswith("ro")
     assert options["/from-home"].startswith("rw")
-    done = person.user.run([generation(person, "b"), "--shell", "--", "true"], env=person.environ | {"SCRATCH": "/gone"})
+    done = person.user.run(
+        [generation(person, "b"), "--shell", "--", "true"],
+        env=person.environ | {"SCRATCH": "/gone"},
+    )
     assert not done.ok
     assert "bind-missing" in done.stderr
 
@@ -126,13 +155,20 @@ def test_gpu_flags_follow_the_devices_of_the_node(person, imagery, tmp_path):
     """auto looks at this node at every start; the same launch.sh runs where there is no GPU."""
     person.create("g", imagery.mini(), "--no-test")
     script = person.user.home / "probe.sh"
-    for devices, flags in {(): "", ("nvidia0",): "--nv", ("nvidia3", "nvidiactl"): "--nv", ("kfd",): "--rocm"}.items():
+    for devices, flags in {
+        (): "",
+        ("nvidia0",): "--nv",
+        ("nvidia3", "nvidiactl"): "--nv",
+        ("kfd",): "--rocm",
+    }.items():
         folder = person.user.home / ("dev" + "-".join(devices))
         person.user.run(["mkdir", folder])
         for device in devices:
             person.user.run(["touch", folder / device])
         text = Path(generation(person, "g")).read_text()
-        shown = text.replace("kw_gpu auto /dev", f"kw_gpu auto {folder}").replace("kw_start ", 'printf "%s\\n" "${kw_options[@]}"; exit; ')
+        shown = text.replace("kw_gpu auto /dev", f"kw_gpu auto {folder}").replace(
+            "kw_start ", 'printf "%s\\n" "${kw_options[@]}"; exit; '
+        )
         assert shown != text
         script.write_text(shown)
         done = person.user.run(["bash", script, "--shell", "--", "true"], env=person.environ)
@@ -152,7 +188,9 @@ def test_gpu_flags_follow_the_devices_of_the_node(person, imagery, tmp_path):
     ],
     ids=["mounts-again", "as-recorded", "no-fuse", "debian", "set-uid", "unknown"],
 )  # fmt: skip
-def test_images_are_unpacked_only_where_they_cannot_be_mounted(recorded, fuse, files, unpack, tmp_path):
+def test_images_are_unpacked_only_where_they_cannot_be_mounted(
+    recorded, fuse, files, unpack, tmp_path
+):
     for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch(mode=0o755)
@@ -167,7 +205,13 @@ def test_home_of_the_session_differs_from_passwd(person, imagery):
     other = person.user.run(["mktemp", "-d", "/var/tmp/kwhomeXXXXXX"]).stdout.strip()
     try:
         person.user.run(["touch", f"{other}/mark"])
-        seen = look(person, "o", other, env={"HOME": other, "KERNELWRIGHT_HOME": str(person.user.home)}, cwd=other)
+        seen = look(
+            person,
+            "o",
+            other,
+            env={"HOME": other, "KERNELWRIGHT_HOME": str(person.user.home)},
+            cwd=other,
+        )
         assert seen["home"] == other
         assert "mark" in seen["paths"][other]
     finally:
@@ -201,18 +245,34 @@ def test_kernel_whose_runtime_is_elsewhere_is_not_here(person, imagery):
     made.write_text(made.read_text().replace("/usr/bin/apptainer", "/gone/apptainer"))
     (home / ".local/share/kernelwright/index.json").unlink(missing_ok=True)
     without = {"PATH": f"{person.runtime}/bin:/usr/bin:/bin"}
-    (mine,) = [k for k in json.loads(person.kernelwright("list", "--json", env=without).stdout)["kernels"] if k["name"] == "n"]
-    assert (mine["state"], [p["code"] for p in mine["problems"]]) == ("unavailable", ["runtime-missing"])
+    (mine,) = [
+        k
+        for k in json.loads(person.kernelwright("list", "--json", env=without).stdout)["kernels"]
+        if k["name"] == "n"
+    ]
+    assert (mine["state"], [p["code"] for p in mine["problems"]]) == (
+        "unavailable",
+        ["runtime-missing"],
+    )
     assert person.kernelwright("doctor", "n", env=without).stdout.count("runtime-missing") == 1
     assert "is not on this node" in person.kernelwright("show", "n", env=without).stdout
-    (mine,) = [k for k in json.loads(person.kernelwright("list", "--json").stdout)["kernels"] if k["name"] == "n"]
+    (mine,) = [
+        k
+        for k in json.loads(person.kernelwright("list", "--json").stdout)["kernels"]
+        if k["name"] == "n"
+    ]
     assert mine["state"] == "ok"
 
 
 def test_image_that_is_gone_is_said(person, imagery, tmp_path):
     copy = person.user.home / "mine.sif"
     person.user.run(["cp", imagery.sif("shell-only"), copy])
-    recipe = {"version": 1, "name": "i", "command": ["/usr/bin/cat", "{connection_file}"], "environment": {"container": {"image": str(copy)}}}
+    recipe = {
+        "version": 1,
+        "name": "i",
+        "command": ["/usr/bin/cat", "{connection_file}"],
+        "environment": {"container": {"image": str(copy)}},
+    }
     (person.user.home / "recipe.yml").write_text(json.dumps(recipe))
     done = person.kernelwright("create", "recipe", person.user.home / "recipe.yml", "--no-test")
     assert done.ok, done.stderr

@@ -29,6 +29,21 @@ def test_missing_image_opens_the_diagnostic_kernel_and_repair_mends_it(person, i
     (answer,) = person.drive("r", CELL)
     assert answer["text"] == "42\n"
     assert made_last(person)["digest"] == before["digest"]
+    assert_clean_takes_only_what_no_kernel_needs(person, "r", made_last(person))
+
+
+def assert_clean_takes_only_what_no_kernel_needs(person, name, facts):
+    """The runtime's cache always goes; image and brought packages go with the last kernel that names them."""
+    store = person.user.home / ".local/share/kernelwright/images"
+    folder = store / facts["digest"].replace(":", "-")
+    assert person.kernelwright("storage", "--clean").ok
+    assert not (store / "cache").exists()
+    assert folder.is_dir()
+    assert list((store / "injected").glob("ipykernel-*/complete"))
+    assert person.kernelwright("remove", name).ok
+    assert person.kernelwright("storage", "--clean").ok
+    assert not folder.exists()
+    assert not list((store / "injected").glob("ipykernel-*/complete"))
 
 
 def made_last(person):
@@ -52,28 +67,18 @@ def test_hand_written_kernel_is_adopted(person, imagery, apptainer):
     person.user.run(["mkdir", "-p", folder])
     argv = [str(apptainer), "--debug", "exec", "--nv", "--bind", "/run/user:/run/user", str(imagery.sif()),
             "python3", "-m", "ipykernel_launcher", "--debug", "-f", "{connection_file}"]  # fmt: skip
-    (folder / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "BERT", "language": "python"}))
+    (folder / "kernel.json").write_text(
+        json.dumps({"argv": argv, "display_name": "BERT", "language": "python"})
+    )
     done = person.kernelwright("adopt", "tacc")
     assert done.ok, done.stdout + done.stderr
     seen, hits = person.drive(
         "tacc",
         {"run": "print(open('/image.txt').read().strip())"},
-        {"interrupt": 3, "code": "print('going', flush=True)\nimport time\nwhile True: time.sleep(0.1)"},
+        {
+            "interrupt": 3,
+            "code": "print('going', flush=True)\nimport time\nwhile True: time.sleep(0.1)",
+        },
     )
     assert seen["text"] == "inside\n"
     assert hits["errors"] == ["KeyboardInterrupt"] * 3
-
-
-def test_storage_clean_takes_what_no_kernel_needs(person, imagery, registry):
-    """An image of a removed kernel goes, with the packages brought to it; the other's stays."""
-    person.create("one", f"docker://{registry.host}/lab/bare:1", "--no-test")
-    store = person.user.home / ".local/share/kernelwright/images"
-    facts = made(person)
-    done = person.kernelwright("storage", "--clean")
-    assert done.ok, done.stderr
-    assert (store / facts["digest"].replace(":", "-")).is_dir()
-    assert not (store / "cache").exists()
-    assert person.kernelwright("remove", "one").ok
-    assert person.kernelwright("storage", "--clean").ok
-    assert not (store / facts["digest"].replace(":", "-")).exists()
-    assert not list((store / "injected").glob("ipykernel-*/complete"))

@@ -23,13 +23,20 @@ from kernelwright.environments.container import sif
 def recipe(person, name, image, **more):
     """A recipe file whose kernel needs nothing of its image: these tests are about the image alone."""
     path = person.user.home / f"{name}.yml"
-    value = {"version": 1, "name": name, "command": ["/bin/cat", "{connection_file}"], "environment": {"container": {"image": image}}}
+    value = {
+        "version": 1,
+        "name": name,
+        "command": ["/bin/cat", "{connection_file}"],
+        "environment": {"container": {"image": image}},
+    }
     path.write_text(json.dumps(value | more))
     return path
 
 
 def pull(person, name, image, env=None, form=()):
-    return person.kernelwright("create", "recipe", recipe(person, name, image), "--no-test", *form, env=env)
+    return person.kernelwright(
+        "create", "recipe", recipe(person, name, image), "--no-test", *form, env=env
+    )
 
 
 def refused(person, image, env=None):
@@ -73,7 +80,9 @@ def image(registry_with_shell):
 
 
 def made(person, name):
-    kernel = json.loads((person.user.home / ".local/share/jupyter/kernels" / name / "kernel.json").read_text())
+    kernel = json.loads(
+        (person.user.home / ".local/share/jupyter/kernels" / name / "kernel.json").read_text()
+    )
     return json.loads(open_text(os.path.dirname(kernel["argv"][0]) + "/made.json"))["facts"]
 
 
@@ -106,7 +115,7 @@ def test_a_moved_tag_is_another_image(person, registry_with_shell, imagery):
     before = made(person, "a")["digest"]
     plan = ["update", "a", "--dry-run", "--json"]
     assert json.loads(person.kernelwright(*plan).stdout)["changes"] == []
-    registry_with_shell.put(imagery.oci_layout("bare"), "lab/moving:1")
+    registry_with_shell.put(imagery.oci_layout("shell-other"), "lab/moving:1")
     (change,) = json.loads(person.kernelwright(*plan).stdout)["changes"]
     assert (change["name"], change["old"]) == ("image", before)
     assert pull(person, "b", address).ok
@@ -128,9 +137,13 @@ def test_without_network_the_pulled_image_is_used(person, imagery, tmp_path):
     done = pull(person, "b", address)
     assert done.ok, done.stderr
     assert "cannot be reached" in done.stderr
-    job = site_file(person, {"network": {"compute_nodes": False}, "build": {"partition": "net"}}) | {"SLURM_JOB_ID": "1"}
+    job = site_file(
+        person, {"network": {"compute_nodes": False}, "build": {"partition": "net"}}
+    ) | {"SLURM_JOB_ID": "1"}
     assert pull(person, "c", address, job).ok
-    error = refused(person, address.replace(":1", ":2") if address.count(":1") == 1 else address[:-1] + "2", job)
+    error = refused(
+        person, address.replace(":1", ":2") if address.count(":1") == 1 else address[:-1] + "2", job
+    )
     assert error["code"] == "no-network"
     assert "partition net" in error["hint"]
 
@@ -153,7 +166,12 @@ def test_what_the_registry_does_not_have(change, code, person, registry_with_she
 def test_login_is_the_runtimes_own(person, imagery, tmp_path_factory):
     """401 says how to log in; after the login it works; the password is nowhere in our files."""
     folder = tmp_path_factory.mktemp("private")
-    word = subprocess.run(["perl", "-e", 'print crypt("open-sesame", q($2y$05$abcdefghijklmnopqrstuu))'], capture_output=True, text=True, timeout=30).stdout
+    word = subprocess.run(
+        ["perl", "-e", 'print crypt("open-sesame", q($2y$05$abcdefghijklmnopqrstuu))'],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    ).stdout
     assert word.startswith("$2y$"), "perl's crypt has no bcrypt here"
     (folder / "users").write_text(f"lab:{word}\n")
     private = serve(folder, f"auth: {{htpasswd: {{realm: lab, path: {folder / 'users'}}}}}\n")
@@ -166,14 +184,18 @@ def test_login_is_the_runtimes_own(person, imagery, tmp_path_factory):
         assert error["code"] == "registry-denied"
         assert "registry login" in error["hint"]
         # what `registry login` writes; that itself insists on https
-        settings = {"auths": {private.host: {"auth": base64.b64encode(b"lab:open-sesame").decode()}}}
+        settings = {
+            "auths": {private.host: {"auth": base64.b64encode(b"lab:open-sesame").decode()}}
+        }
         person.user.run(["mkdir", person.user.home / ".apptainer"])
         (person.user.home / ".apptainer/docker-config.json").write_text(json.dumps(settings))
         done = pull(person, "ours", address)
         assert done.ok, done.stderr
         assert made(person, "ours")["digest"] is None
         for secret in ("open-sesame", settings["auths"][private.host]["auth"]):
-            assert person.user.run(["grep", "-rl", secret, person.user.home / ".local"]).stdout == ""
+            assert (
+                person.user.run(["grep", "-rl", secret, person.user.home / ".local"]).stdout == ""
+            )
     finally:
         private.process.terminate()
         private.process.wait(30)
@@ -198,7 +220,9 @@ class Cutting:
                     continue
                 server = socket.create_connection(("127.0.0.1", self.upstream))
                 self.open += [client, server]
-                threading.Thread(target=self.copy, args=(client, server, False), daemon=True).start()
+                threading.Thread(
+                    target=self.copy, args=(client, server, False), daemon=True
+                ).start()
                 threading.Thread(target=self.copy, args=(server, client, True), daemon=True).start()
 
     def copy(self, source, target, counted):
@@ -220,16 +244,16 @@ class Cutting:
                 one.close()
 
 
-def test_stop_in_mid_pull(person, registry):
-    """The transfer breaks off after 4 of 15 MB; the next try works and uses what is whole."""
-    cutting = Cutting(registry.port, 4 << 20)
+def test_stop_in_mid_pull(person, image, registry):
+    """The transfer breaks off after 1 of 3 MB; the next try works and uses what is whole."""
+    cutting = Cutting(registry.port, 1 << 20)
     try:
-        error = refused(person, f"docker://127.0.0.1:{cutting.port}/lab/bare:1")
+        error = refused(person, f"docker://127.0.0.1:{cutting.port}/lab/shell:1")
         assert error["code"] == "registry-unreachable"
     finally:
         cutting.close()
     assert not list(store(person).glob("*.part-*"))
-    assert pull(person, "again", f"docker://{registry.host}/lab/bare:1").ok
+    assert pull(person, "again", image).ok
 
 
 @pytest.fixture
@@ -238,7 +262,9 @@ def small_disk(person):
     folder = person.user.home / "small"
     folder.mkdir()
     options = f"size=40m,uid={person.user.uid},mode=755"
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", folder], timeout=30).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "none", folder], timeout=30
+    ).returncode:
         pytest.skip("NOT TESTED: root may not mount a tmpfs here")
     yield folder
     subprocess.run(["umount", "-l", folder], check=True, timeout=30)
@@ -269,7 +295,14 @@ def test_site_limit_of_size(person, registry):
 
 def start(person, name, address, env=None):
     """`create` in the background, in a process group of its own."""
-    words = [*person.user.prefix(), str(person.runtime / "bin/kernelwright"), "create", "recipe", str(recipe(person, name, address)), "--no-test"]
+    words = [
+        *person.user.prefix(),
+        str(person.runtime / "bin/kernelwright"),
+        "create",
+        "recipe",
+        str(recipe(person, name, address)),
+        "--no-test",
+    ]
     base = {"HOME": str(person.user.home), "USER": person.user.name, "LANG": "C.UTF-8"}
     return subprocess.Popen(
         words, env=base | person.environ | (env or {}), cwd=person.user.home, start_new_session=True,
@@ -277,10 +310,13 @@ def start(person, name, address, env=None):
     )  # fmt: skip
 
 
-def test_two_users_and_two_sessions_pull_at_once(person, other_person, registry):
+def test_two_users_and_two_sessions_pull_at_once(person, other_person, image):
     """alice twice (one pull, one waits) and bob: all three kernels are whole."""
-    address = f"docker://{registry.host}/lab/bare:1"
-    running = [start(person, "a", address), start(person, "b", address), start(other_person, "c", address)]
+    running = [
+        start(person, "a", image),
+        start(person, "b", image),
+        start(other_person, "c", image),
+    ]
     said = [process.communicate(timeout=300)[0] for process in running]
     assert [process.returncode for process in running] == [0, 0, 0], said
     assert made(person, "a")["file"] == made(person, "b")["file"]
@@ -316,7 +352,11 @@ def test_killed_pulls_leave_nothing_half_made(person, image):
 @pytest.mark.soak
 def test_thirty_killed_pulls(person, registry):
     generator = random.Random(30)
-    kill_series(person, f"docker://{registry.host}/lab/bare:1", [generator.uniform(0.05, 5.0) for _ in range(30)])
+    kill_series(
+        person,
+        f"docker://{registry.host}/lab/bare:1",
+        [generator.uniform(0.05, 5.0) for _ in range(30)],
+    )
 
 
 def test_archives_are_converted_once(person, imagery):
@@ -361,7 +401,13 @@ def test_hostile_images_are_refused(address, person):
     done = person.kernelwright("create", "container", "no", "--no-test", "--json", "--", address)
     assert done.status in {1, 2}, done.stdout
     error = json.loads(done.stdout)["error"]
-    assert error["code"] in {"image-not-understood", "image-not-found", "image-not-an-image", "invalid-recipe", "usage"}, error
+    assert error["code"] in {
+        "image-not-understood",
+        "image-not-found",
+        "image-not-an-image",
+        "invalid-recipe",
+        "usage",
+    }, error
     assert "hunter2" not in done.stdout + done.stderr
     assert not person.user.run(["ls", "/tmp/kw-image"]).ok
 
@@ -369,7 +415,7 @@ def test_hostile_images_are_refused(address, person):
 HOSTILE_BINDS = {
     "comma": "/tmp:/a,/etc:/b",
     "colons": "/tmp:/a:ro:rw",
-    "quote": "/tmp:/a\"b",
+    "quote": '/tmp:/a"b',
     "newline": "/tmp:/a\nb",
     "dash": "--nv",
     "relative": "tmp:/a",
@@ -382,7 +428,15 @@ HOSTILE_BINDS = {
 
 @pytest.mark.parametrize("bind", HOSTILE_BINDS.values(), ids=HOSTILE_BINDS.keys())
 def test_hostile_binds_are_refused(bind, person, imagery):
-    done = person.kernelwright("create", "container", "no", str(imagery.shell_only()), f"--bind={bind}", "--no-test", "--json")
+    done = person.kernelwright(
+        "create",
+        "container",
+        "no",
+        str(imagery.shell_only()),
+        f"--bind={bind}",
+        "--no-test",
+        "--json",
+    )
     assert done.status in {1, 2}, done.stdout
     assert json.loads(done.stdout)["error"]["code"] in {"invalid-bind", "invalid-recipe", "usage"}
 
@@ -402,14 +456,22 @@ def test_unsigned_images_where_the_site_wants_signed_ones(person, imagery, image
     assert refused(person, image, site)["code"] == "image-unsigned"
 
 
-def test_shared_store_is_filled_by_its_owner_and_used_only_when_trusted(person, other_person, image):
+def test_shared_store_is_filled_by_its_owner_and_used_only_when_trusted(
+    person, other_person, image
+):
     """An image that somebody else put there cannot be checked against a digest."""
     offered = other_person.user.home / "offered"
     other_person.user.run(["mkdir", "-m", "755", offered])
     owner = site_file(other_person, {"storage": {"images": str(offered)}})
     assert pull(other_person, "b", image, owner).ok
     assert made(other_person, "b")["file"].startswith(str(offered))
-    trusting = site_file(person, {"storage": {"images": str(offered)}, "groups": {"trusted_owners": [other_person.user.name]}})
+    trusting = site_file(
+        person,
+        {
+            "storage": {"images": str(offered)},
+            "groups": {"trusted_owners": [other_person.user.name]},
+        },
+    )
     done = pull(person, "a", image, trusting)
     assert "pulling" not in done.stderr
     assert made(person, "a")["file"].startswith(str(offered))
