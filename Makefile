@@ -46,8 +46,8 @@ screenshots: ## take the pictures of docs/images again
 	.venv/bin/python -m portal.screenshots
 
 docs: ## build the documentation into site/
-	@scripts/setup.sh dev docs
-	.venv/bin/mkdocs build --strict --quiet
+	@scripts/setup.sh
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 
 clean: ## remove what make made
 	rm -rf .venv .runtime .demo .cache site dist
