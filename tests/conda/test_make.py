@@ -175,6 +175,14 @@ def test_an_explicit_list_of_conda_is_taken(workshop):
         place = workshop.place()
         workshop.make(file=str(file), language="r", place=place)
         assert tree(place.prefix).keys() == tree(first.prefix).keys()
+    secret = workshop.base / "secret.txt"  # of a channel that nobody has configured, with a token
+    secret.write_text(
+        "\n".join(r.split("#")[0].replace("/channel/", f"/t/{TOKEN}/mirror/") for r in rows) + "\n"
+    )
+    place = workshop.place()
+    workshop.make(file=str(secret), language="r", place=place)
+    assert "/mirror/" in (place.keep / "conda.lock").read_text()
+    assert TOKEN not in (place.keep / "conda.lock").read_text()
     wrong = workshop.base / "wrong.txt"
     wrong.write_text(
         "\n".join(row.split("#")[0] + "#" + "0" * 32 if "#" in row else row for row in rows)

@@ -91,7 +91,7 @@ def unreadable(path: Path, group: int, *, execute: bool = False) -> str | None:
         needed = 1 if one != real else 5 if stat.S_ISDIR(facts.st_mode) or execute else 4
         if not _allows(facts, group, needed):
             what = "enter" if needed == 1 else "read"
-            return f"`{one}` belongs to {_owner(facts)}, and the group cannot {what} it (mode {stat.S_IMODE(facts.st_mode):04o})"
+            return f"`{one}` belongs to {login(facts.st_uid)}, and the group cannot {what} it (mode {stat.S_IMODE(facts.st_mode):04o})"
     return None
 
 
@@ -101,8 +101,21 @@ def _allows(facts: os.stat_result, group: int, needed: int) -> bool:
     return bits & needed == needed
 
 
-def _owner(facts: os.stat_result) -> str:
+def contact() -> str:
+    """Who shares, for people: the name of the account, else its login."""
+    entry = pwd.getpwuid(os.getuid())
+    name = entry.pw_gecos.split(",")[0].strip()
+    return f"{name} ({entry.pw_name})" if name else entry.pw_name
+
+
+def me() -> str:
+    """The login of the user whose process this is, whatever its variables say."""
+    return pwd.getpwuid(os.getuid()).pw_name
+
+
+def login(user: int) -> str:
+    """The login of a user, or their number where it has none here."""
     try:
-        return pwd.getpwuid(facts.st_uid).pw_name
+        return pwd.getpwuid(user).pw_name
     except KeyError:
-        return f"user {facts.st_uid}"
+        return f"user {user}"

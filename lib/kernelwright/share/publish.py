@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import shutil
 import time
 from dataclasses import dataclass, replace
@@ -27,7 +26,16 @@ from ..recipe import check_name
 from ..store import Store, kernelspec
 from ..store.prune import remove_kernel
 from ..store.sharing import INNER
-from .permissions import close, group_number, my_groups, pass_through, unreadable
+from .permissions import (
+    close,
+    contact,
+    group_number,
+    login,
+    me,
+    my_groups,
+    pass_through,
+    unreadable,
+)
 from .portable import lock_text, portable
 
 if TYPE_CHECKING:
@@ -156,8 +164,8 @@ class Sharing:
         if owner != os.getuid() and os.getuid() != 0:
             raise UserError(
                 "not-yours",
-                f"`{name}` was shared by {_login(owner)}",
-                hint=f"ask {mine['shared'].get('contact') or _login(owner)}, or choose another name with --as",
+                f"`{name}` was shared by {login(owner)}",
+                hint=f"ask {mine['shared'].get('contact') or login(owner)}, or choose another name with --as",
             )
         return spec
 
@@ -277,26 +285,7 @@ def folder_of(group: str, site: SiteConfig) -> Path:
     )
 
 
-def contact() -> str:
-    """Who shares, for people: the name of the account, else its login."""
-    entry = pwd.getpwuid(os.getuid())
-    name = entry.pw_gecos.split(",")[0].strip()
-    return f"{name} ({entry.pw_name})" if name else entry.pw_name
-
-
 def shared_by(home: Path, site: SiteConfig, environ: Mapping[str, str], group: str) -> list[str]:
     """The names that this user has published for a group."""
     inner = folder_of(group, site) / f"{INNER}-{me()}"
     return [owned.name for owned in Store(inner, site, environ).kernels()]
-
-
-def me() -> str:
-    """The login of the user whose process this is, whatever its variables say."""
-    return pwd.getpwuid(os.getuid()).pw_name
-
-
-def _login(user: int) -> str:
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return f"user {user}"

@@ -10,8 +10,8 @@ import time
 from typing import TYPE_CHECKING
 
 from ..recipe import dump
+from .permissions import contact
 from .portable import lock_text, portable
-from .publish import contact
 
 if TYPE_CHECKING:
     from collections.abc import Callable

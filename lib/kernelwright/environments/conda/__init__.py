@@ -30,7 +30,7 @@ def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
 
 def solve_only(recipe: Recipe, place: Place) -> dict[str, str]:
     """The packages and versions that a build would choose now; `update --dry-run` compares them."""
-    from .build import solve_only as solve
+    from .choose import solve_only as solve
 
     return solve(recipe, place)
 

@@ -23,6 +23,7 @@ import rattler
 from rattler.package import BuildString
 
 from .reporter import Reporter
+from .settings import as_toml
 from .values import EngineError, Package, Settings
 
 if TYPE_CHECKING:
@@ -85,12 +86,12 @@ class Engine:
 
         return self._attempt("solve", work)
 
-    def query(self, names: Sequence[str]) -> list[Package]:
-        """Every package with one of these names that the channels have."""
+    def query(self, names: Sequence[str], channels: Sequence[str]) -> list[Package]:
+        """Every package with one of these names that the channels with these addresses have."""
 
         async def work() -> list[Package]:
             found = await self._gateway().query(
-                [rattler.Channel(url) for url in self.settings.channels],
+                [rattler.Channel(url) for url in channels],
                 [rattler.Subdir.current(), "noarch"],
                 list(names),
                 recursive=False,
@@ -184,28 +185,10 @@ class Engine:
         )
 
     def _client(self, *, timeout: int | None) -> Any:
-        config = rattler.Config.from_toml(self._toml())
+        config = rattler.Config.from_toml(as_toml(self.settings, self._auth_path()))
         return rattler.Client.from_config(
             config, max_retries=self.settings.retries, timeout=timeout
         )
-
-    def _toml(self) -> str:
-        """rattler's own configuration, of which it reads no file of the user's by itself."""
-        settings = self.settings
-        lines = [] if settings.verify_tls else ["tls-no-verify = true"]
-        if auth := self._auth_path():
-            lines.append(f"authentication-override-file = {json.dumps(auth)}")
-        if settings.mirrors:
-            lines.append("[mirrors]")
-            lines += [
-                f"{json.dumps(k)} = {json.dumps(list(v))}" for k, v in settings.mirrors.items()
-            ]
-        if settings.proxies:
-            lines.append("[proxy-config]")
-            lines += [
-                f"{kind} = {json.dumps(address)}" for kind, address in settings.proxies.items()
-            ]
-        return "\n".join(lines) + "\n"
 
     def _auth_path(self) -> str | None:
         """The credentials as a file in memory; the site's own file as it is when there is nothing to add."""

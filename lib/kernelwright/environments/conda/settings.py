@@ -7,6 +7,7 @@ channels are allowed. Secrets in channel addresses go into `credentials` and sta
 from __future__ import annotations
 
 import fnmatch
+import json
 import re
 import urllib.parse
 from pathlib import Path
@@ -156,6 +157,20 @@ def settings(
             **({"alias": user.sources["channel_alias"]} if user.alias else {}),
         },
     ), resolver
+
+
+def as_toml(found: Settings, auth: str | None) -> str:
+    """rattler's own configuration in its own words; it reads no file of the user's by itself."""
+    lines = [] if found.verify_tls else ["tls-no-verify = true"]
+    if auth:
+        lines.append(f"authentication-override-file = {json.dumps(auth)}")
+    if found.mirrors:
+        lines.append("[mirrors]")
+        lines += [f"{json.dumps(k)} = {json.dumps(list(v))}" for k, v in found.mirrors.items()]
+    if found.proxies:
+        lines.append("[proxy-config]")
+        lines += [f"{kind} = {json.dumps(address)}" for kind, address in found.proxies.items()]
+    return "\n".join(lines) + "\n"
 
 
 def cache_folder(place: Place) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,15 +57,13 @@ def of(recipe: Recipe, spec: CondaSpec, place: Place, note: Callable[[str], None
         )
     variables = (*file.variables, *spec.variables.items())
     if exact is not None:
+        exact = _allowed(exact, channels)
+        found = replace(found, credentials=channels.credentials)
         variables = tuple({**exact.variables, **dict(variables)}.items())
-    if exact is not None:
-        _check_addresses(exact, channels)
         return Wanted(found, specs=exact.specs, pip=exact.pip, variables=variables, lock=exact)
     specs, more = _specs((*file.dependencies, *spec.dependencies), channels)
     pip = (*file.pip, *spec.pip)
     specs += _for_language(recipe, specs, pip)
-    from dataclasses import replace
-
     found = replace(
         found,
         channels=tuple(dict.fromkeys((*found.channels, *more))),
@@ -76,8 +74,6 @@ def of(recipe: Recipe, spec: CondaSpec, place: Place, note: Callable[[str], None
 
 def inlined(recipe: Recipe, spec: CondaSpec, keep: Path) -> CondaSpec:
     """`spec` with the kept copy of its file written out, for a recipe that goes elsewhere."""
-    from dataclasses import replace
-
     if spec.file is None:
         return spec
     try:
@@ -140,13 +136,18 @@ def _lock(path: str, place: Place) -> lock.Lock:
         ) from error
 
 
-def _check_addresses(exact: lock.Lock, channels: Channels) -> None:
-    """The site's rule on channels holds for locks too."""
-    for url in dict.fromkeys(
-        p.rsplit("/", 2)[0]
-        for p in (*(x.url for x in exact.packages), *(x.url for x in exact.bare))
-    ):
-        channels.addresses([url], "the lock")
+def _allowed(exact: lock.Lock, channels: Channels) -> lock.Lock:
+    """The lock with addresses without secrets; the site's rule on channels holds for locks too."""
+    known: dict[str, str] = {}
+    for url in (*(p.url for p in exact.packages), *(b.url for b in exact.bare)):
+        channel = url.rsplit("/", 2)[0]
+        if channel not in known:
+            known[channel] = (*channels.addresses([channel], "the lock"), channel)[0]
+    bare = tuple(
+        replace(b, url=b.url.replace(b.url.rsplit("/", 2)[0], known[b.url.rsplit("/", 2)[0]], 1))
+        for b in exact.bare
+    )
+    return replace(exact, bare=bare)
 
 
 def _specs(texts: tuple[str, ...], channels: Channels) -> tuple[list[str], list[str]]:
