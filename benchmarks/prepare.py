@@ -41,11 +41,22 @@ class Bench:
             central = number % 2 == 0
             name = f"k{number}"
             place = folder / "site" if central else self.home / ".local/share/jupyter/kernels"
-            spec = {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": f"Kernel {number}", "language": "python"}
+            spec = {
+                "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+                "display_name": f"Kernel {number}",
+                "language": "python",
+            }
             (place / name).mkdir(parents=True)
             (place / name / "kernel.json").write_text(json.dumps(spec))
             if central:
-                entries.append({"name": name, "label": f"Central {number}", "path": str(place / name), "default": number == 0})
+                entries.append(
+                    {
+                        "name": name,
+                        "label": f"Central {number}",
+                        "path": str(place / name),
+                        "default": number == 0,
+                    }
+                )
         catalog = folder / "catalog.json"
         catalog.write_text(json.dumps(document(SiteConfig(kernels=tuple(entries)), environ={})))
         runtime = folder / "runtime"
@@ -63,14 +74,34 @@ class Bench:
         root, private = self.folder / f"s{self.made}", self.folder / f"p{self.made}"
         root.mkdir()
         private.mkdir(mode=0o700)
-        request = {"version": 1, "answers": {"kw_kernel": kernel}, "session": {"id": "x"}, "runtime": "/", "catalog": {"sha": None}}
+        request = {
+            "version": 1,
+            "answers": {"kw_kernel": kernel},
+            "session": {"id": "x"},
+            "runtime": "/",
+            "catalog": {"sha": None},
+        }
         (root / "request.json").write_text(json.dumps(request))
         return root, private
 
     def prepare(self, place):
         """Seconds of one `session prepare`, process and all."""
         root, private = place
-        words = [sys.executable, "-I", "-m", "kernelwright", "session", "prepare", str(root / "request.json"), "--dir", str(private), "--host", "127.0.0.1", "--port", "5000"]
+        words = [
+            sys.executable,
+            "-I",
+            "-m",
+            "kernelwright",
+            "session",
+            "prepare",
+            str(root / "request.json"),
+            "--dir",
+            str(private),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "5000",
+        ]
         return timed(words, self.environ)
 
     def lab(self):
@@ -79,7 +110,13 @@ class Bench:
         self.prepare((root, private))
         words = ["bash", "-c", f'. "{private}/server.sh"; exec "${{kw_command[@]}}"']
         begun = time.perf_counter()
-        child = subprocess.Popen(words, env=self.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        child = subprocess.Popen(
+            words,
+            env=self.environ,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         try:
             while not list((private / "runtime").glob("jpserver-*.json")):
                 if child.poll() is not None or time.perf_counter() - begun > 120:
@@ -93,7 +130,14 @@ class Bench:
 
 def timed(words, environ):
     begun = time.perf_counter()
-    subprocess.run(words, env=environ, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)
+    subprocess.run(
+        words,
+        env=environ,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=300,
+    )
     return time.perf_counter() - begun
 
 
@@ -123,7 +167,9 @@ def main():
         print(f"| `session prepare` beyond it, argon2 included | {1000 * beyond:.0f} ms | 150 ms |")
         print(f"| JupyterLab start | {1000 * lab:.0f} ms | |")
         print(f"| prepare / JupyterLab start | {100 * beyond / lab:.1f} % | 10 % |")
-        print(f"| {len(times)} sessions of one central kernel, {os.cpu_count()} at once: p95 of prepare | {1000 * p95:.0f} ms | |")
+        print(
+            f"| {len(times)} sessions of one central kernel, {os.cpu_count()} at once: p95 of prepare | {1000 * p95:.0f} ms | |"
+        )
         print(f"| builds in these sessions | {built} | 0 |")
     finally:
         shutil.rmtree(folder, ignore_errors=True)

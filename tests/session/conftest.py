@@ -23,7 +23,10 @@ def valid():
 
     def check(name, value):
         schema = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
-        errors = [f"{list(e.absolute_path)}: {e.message}" for e in Draft202012Validator(schema).iter_errors(value)]
+        errors = [
+            f"{list(e.absolute_path)}: {e.message}"
+            for e in Draft202012Validator(schema).iter_errors(value)
+        ]
         assert not errors, errors
         return value
 

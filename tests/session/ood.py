@@ -40,12 +40,36 @@ def wait_for(what, patience=PATIENCE, why="it did not happen"):
 def stage(answers, root, *, runtime, catalog=None):
     """Stage template/ into `root` as the dashboard does: rsync without .erb, answers, then every .erb."""
     root.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["rsync", "-rlp", "--exclude", "*.erb", f"{ROOT}/template/", f"{root}/"], check=True, timeout=60)
+    subprocess.run(
+        ["rsync", "-rlp", "--exclude", "*.erb", f"{ROOT}/template/", f"{root}/"],
+        check=True,
+        timeout=60,
+    )
     definition = {"form": list(dict.fromkeys([*FIELDS, *answers])), "attributes": {}}
-    values = {k: base64.b64encode(v if isinstance(v, bytes) else v.encode("utf-8", "surrogatepass")).decode() for k, v in answers.items()}
-    record = {"id": str(uuid.uuid4()), "cluster_id": "mini", "title": "Kernelwright", "staged_root": str(root)}
-    request = {"action": "stage", "app": str(ROOT), "definition": definition, "values": values, "record": record}
-    environ = {**LOGIN, "KERNELWRIGHT_RUNTIME": str(runtime), "KERNELWRIGHT_CATALOG": str(catalog or root / "none.json")}
+    values = {
+        k: base64.b64encode(
+            v if isinstance(v, bytes) else v.encode("utf-8", "surrogatepass")
+        ).decode()
+        for k, v in answers.items()
+    }
+    record = {
+        "id": str(uuid.uuid4()),
+        "cluster_id": "mini",
+        "title": "Kernelwright",
+        "staged_root": str(root),
+    }
+    request = {
+        "action": "stage",
+        "app": str(ROOT),
+        "definition": definition,
+        "values": values,
+        "record": record,
+    }
+    environ = {
+        **LOGIN,
+        "KERNELWRIGHT_RUNTIME": str(runtime),
+        "KERNELWRIGHT_CATALOG": str(catalog or root / "none.json"),
+    }
     done = subprocess.run(
         ["ruby", str(ROOT / "portal/render.rb")], input=json.dumps(request), env=environ, cwd="/", capture_output=True, text=True, timeout=60,
     )  # fmt: skip
@@ -61,10 +85,18 @@ class Session:
         self.root, self.home, self.user = Path(root), Path(home), user
         script = jobscript.render({"header": header}, self.root)
         (self.root / "job_script_content.sh").write_text(script)
-        self.environ = {**LOGIN, "HOME": str(home), "SHELL": "/bin/bash", "TMPDIR": str(self.root), **(environ or {})}
+        self.environ = {
+            **LOGIN,
+            "HOME": str(home),
+            "SHELL": "/bin/bash",
+            "TMPDIR": str(self.root),
+            **(environ or {}),
+        }
         words = ["bash", str(self.root / "job_script_content.sh")]
         if user is not None:
-            subprocess.run(["chown", "-R", f"{user.uid}:{user.gid}", str(self.root)], check=True, timeout=60)
+            subprocess.run(
+                ["chown", "-R", f"{user.uid}:{user.gid}", str(self.root)], check=True, timeout=60
+            )
             self.environ.update(USER=user.name, LOGNAME=user.name)
             words = [*user.prefix(), *words]
         else:
@@ -95,7 +127,10 @@ class Session:
         return dict(line.split(": ", 1) for line in lines)
 
     def wait_running(self):
-        wait_for(lambda: (self.root / "connection.yml").exists() or self.job.poll() is not None, why=lambda: self.log)
+        wait_for(
+            lambda: (self.root / "connection.yml").exists() or self.job.poll() is not None,
+            why=lambda: self.log,
+        )
         assert self.job.poll() is None, self.log
         return self
 
@@ -128,9 +163,17 @@ class Session:
     def login(self, password=None, headers=None):
         """POST the card's form; the answer's status."""
         self.jar = http.cookiejar.CookieJar()
-        self.browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.jar), NoRedirect)
-        data = urllib.parse.urlencode({"password": password or self.connection["password"]}).encode()
-        return self.ask("/login?next=" + urllib.parse.quote(urllib.parse.urlparse(self.url).path + "/lab"), data, headers or {"Sec-Fetch-Site": "same-origin"})[0]
+        self.browser = urllib.request.build_opener(
+            urllib.request.HTTPCookieProcessor(self.jar), NoRedirect
+        )
+        data = urllib.parse.urlencode(
+            {"password": password or self.connection["password"]}
+        ).encode()
+        return self.ask(
+            "/login?next=" + urllib.parse.quote(urllib.parse.urlparse(self.url).path + "/lab"),
+            data,
+            headers or {"Sec-Fetch-Site": "same-origin"},
+        )[0]
 
     def ask(self, path, data=None, headers=None):
         """Status, body and headers of one request with the cookies so far."""
@@ -148,7 +191,9 @@ class Session:
         if xsrf is None:
             self.ask("/lab")
             xsrf = next(c.value for c in self.jar if c.name == "_xsrf")
-        status, body, _ = self.ask(path, data, {"X-XSRFToken": xsrf, "Content-Type": "application/json"})
+        status, body, _ = self.ask(
+            path, data, {"X-XSRFToken": xsrf, "Content-Type": "application/json"}
+        )
         assert status < 300, (status, body)
         return json.loads(body)
 
@@ -160,7 +205,10 @@ class Session:
             body = json.dumps({"name": kernel} if kernel else {}).encode()
             kernel_id = self.json("/api/kernels", body)["id"]
         cookies = "; ".join(f"{c.name}={c.value}" for c in self.jar)
-        address = self.url.replace("http:", "ws:") + f"/api/kernels/{kernel_id}/channels?session_id={uuid.uuid4().hex}"
+        address = (
+            self.url.replace("http:", "ws:")
+            + f"/api/kernels/{kernel_id}/channels?session_id={uuid.uuid4().hex}"
+        )
         channel = websocket.create_connection(address, cookie=cookies, timeout=PATIENCE)
         try:
             message_id = uuid.uuid4().hex

@@ -35,12 +35,23 @@ def load(tmp_path):
         file = tmp_path / "values.json"
         file.write_text(values if isinstance(values, str) else json.dumps(values))
         os.chmod(file, mode)
-        environ = {"KERNELWRIGHT_SESSION_VALUES": str(file) if path is None else path, "TRAITLETS_APPLICATION_RAISE_CONFIG_FILE_ERROR": "1", "PATH": os.environ["PATH"]}
+        environ = {
+            "KERNELWRIGHT_SESSION_VALUES": str(file) if path is None else path,
+            "TRAITLETS_APPLICATION_RAISE_CONFIG_FILE_ERROR": "1",
+            "PATH": os.environ["PATH"],
+        }
         if stub is not None:
             (tmp_path / "jupyter_server").mkdir()
             (tmp_path / "jupyter_server/__init__.py").write_text(stub)
             environ["PYTHONPATH"] = str(tmp_path)
-        return subprocess.run([sys.executable, "-c", LOADER, str(CONFIG)], env=environ, capture_output=True, text=True, timeout=120, cwd="/")
+        return subprocess.run(
+            [sys.executable, "-c", LOADER, str(CONFIG)],
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd="/",
+        )
 
     return run
 
@@ -58,7 +69,10 @@ def test_what_is_set(load):
         ({"values": ""}, "server-config-unreadable"),
         ({"values": "[]"}, "server-config-unreadable"),
         ({"values": {**VALUES, "version": 2}}, "server-config-unreadable"),
-        ({"values": {k: v for k, v in VALUES.items() if k != "hashed_password"}}, "server-config-unreadable"),
+        (
+            {"values": {k: v for k, v in VALUES.items() if k != "hashed_password"}},
+            "server-config-unreadable",
+        ),
         ({"values": {**VALUES, "cookie_secret": 7}}, "server-config-unreadable"),
         ({"mode": 0o644}, "server-config-unreadable"),
         ({"path": "/nonexistent"}, "server-config-unreadable"),
@@ -66,7 +80,18 @@ def test_what_is_set(load):
         ({"stub": "__version__ = '1.24.0'"}, "server-too-old: jupyter_server 1.24.0 is too old"),
         ({"stub": "raise ImportError"}, "server-too-old: this Jupyter has no jupyter_server"),
     ],
-    ids=["empty", "list", "newer", "no-hash", "odd-secret", "readable-by-others", "gone", "unnamed", "old", "none"],
+    ids=[
+        "empty",
+        "list",
+        "newer",
+        "no-hash",
+        "odd-secret",
+        "readable-by-others",
+        "gone",
+        "unnamed",
+        "old",
+        "none",
+    ],
 )
 def test_whatever_is_odd_ends_the_server(load, options, said):
     done = load(**options)
@@ -86,6 +111,13 @@ def test_values_of_somebody_else_are_refused(load, tmp_path):
 
 def test_it_needs_nothing_of_ours():
     tree = ast.parse(CONFIG.read_text())
-    names = {n.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for n in node.names}
-    names |= {node.module.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    names = {
+        n.name.split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for n in node.names
+    }
+    names |= {
+        node.module.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
+    }
     assert names - set(sys.stdlib_module_names) == {"jupyter_server", "jupyterlab"}

@@ -19,7 +19,9 @@ from .ood import wait_for
 
 
 def end(status, *, asked=False, log=(), ran=True, ends_at=None, oom=False):
-    return reason(Ended(None, None, status, asked=asked), tuple(log), ran=ran, ends_at=ends_at, oom=oom).code
+    return reason(
+        Ended(None, None, status, asked=asked), tuple(log), ran=ran, ends_at=ends_at, oom=oom
+    ).code
 
 
 @pytest.mark.parametrize(
@@ -29,16 +31,46 @@ def end(status, *, asked=False, log=(), ran=True, ends_at=None, oom=False):
         ("session-cancelled", {"status": 143, "asked": True}),
         ("session-cancelled", {"status": 0, "asked": True, "ends_at": time.time() + 3600}),
         ("session-walltime", {"status": 143, "asked": True, "ends_at": time.time() + 5}),
-        ("session-walltime", {"status": 143, "asked": True, "log": ["slurmstepd-n1: error: *** JOB 2 ON n1 CANCELLED AT 2026-11-29T17:47:59 DUE TO TIME LIMIT ***", "[C] received signal 15"]}),
-        ("session-out-of-memory", {"status": 137, "log": ["slurmstepd: error: Detected 1 oom_kill event in StepId=7.batch."]}),
+        (
+            "session-walltime",
+            {
+                "status": 143,
+                "asked": True,
+                "log": [
+                    "slurmstepd-n1: error: *** JOB 2 ON n1 CANCELLED AT 2026-11-29T17:47:59 DUE TO TIME LIMIT ***",
+                    "[C] received signal 15",
+                ],
+            },
+        ),
+        (
+            "session-out-of-memory",
+            {
+                "status": 137,
+                "log": ["slurmstepd: error: Detected 1 oom_kill event in StepId=7.batch."],
+            },
+        ),
         ("session-out-of-memory", {"status": 137, "oom": True}),
         ("session-shut-down", {"status": 0, "oom": True}),
         ("server-killed", {"status": 137}),
         ("server-killed", {"status": 139}),
         ("server-exit", {"status": 1}),
         ("server-did-not-start", {"status": 1, "ran": False}),
-        ("server-too-old", {"status": 1, "ran": False, "log": ["x", "kernelwright: server-too-old: jupyter_server 1.24.0 is too old", "y"]}),
-        ("modules-not-loaded", {"status": 1, "ran": False, "log": ["kernelwright: modules-not-loaded: the module `gcc/99` cannot be loaded"]}),
+        (
+            "server-too-old",
+            {
+                "status": 1,
+                "ran": False,
+                "log": ["x", "kernelwright: server-too-old: jupyter_server 1.24.0 is too old", "y"],
+            },
+        ),
+        (
+            "modules-not-loaded",
+            {
+                "status": 1,
+                "ran": False,
+                "log": ["kernelwright: modules-not-loaded: the module `gcc/99` cannot be loaded"],
+            },
+        ),
     ],
 )
 def test_reasons(code, arguments):
@@ -50,7 +82,11 @@ def test_the_first_reason_stays(tmp_path, capsys):
     (tmp_path / "output.log").write_text("one\n\x1b[31mred\x1b[0m \x07bell\n")
     ending.ended(Ended(tmp_path, tmp_path, 1), {})
     first = read_report(tmp_path)
-    assert (first["state"], first["code"], first["log"]) == ("failed", "server-did-not-start", ["one", "red  bell"])
+    assert (first["state"], first["code"], first["log"]) == (
+        "failed",
+        "server-did-not-start",
+        ["one", "red  bell"],
+    )
     assert "server-did-not-start" in capsys.readouterr().out
     ending.ended(Ended(tmp_path, tmp_path, 143, asked=True), {})
     assert read_report(tmp_path)["code"] == "server-did-not-start"
@@ -63,7 +99,9 @@ def test_the_walltime_that_prepare_found_counts(tmp_path):
 
 
 def test_an_earlier_problem_is_kept(tmp_path):
-    write_report(tmp_path, Report(state="running").about(Problem("no-such-kernel", "error", "gone")))
+    write_report(
+        tmp_path, Report(state="running").about(Problem("no-such-kernel", "error", "gone"))
+    )
     ending.ended(Ended(tmp_path, tmp_path, 143, asked=True), {})
     found = read_report(tmp_path)
     assert found["code"] == "session-cancelled"
@@ -79,7 +117,9 @@ def test_running_does_not_overtake_the_end(tmp_path):
     assert read_report(tmp_path)["state"] == "failed"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"problems": [1, {"code": 2}], "log": [1], "state": 5}', "null"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"problems": [1, {"code": 2}], "log": [1], "state": 5}', "null"]
+)
 def test_a_spoilt_report_is_written_anew(tmp_path, text, valid):
     (tmp_path / "report.json").write_text(text)
     ending.ended(Ended(tmp_path, tmp_path, 1), {})
@@ -87,7 +127,9 @@ def test_a_spoilt_report_is_written_anew(tmp_path, text, valid):
 
 
 def test_the_end_of_a_long_log(tmp_path):
-    (tmp_path / "log").write_bytes(b"x" * 500_000 + b"\n" + b"\n".join(b"line %d \xff" % n for n in range(50)) + b"\n")
+    (tmp_path / "log").write_bytes(
+        b"x" * 500_000 + b"\n" + b"\n".join(b"line %d \xff" % n for n in range(50)) + b"\n"
+    )
     lines = last_lines(tmp_path / "log")
     assert len(lines) == 20 and lines[-1] == "line 49 \ufffd"
     assert last_lines(tmp_path / "none") == ()
@@ -95,7 +137,14 @@ def test_the_end_of_a_long_log(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("1-02:03:04", 93784.0), ("02:03:04", 7384.0), ("03:04", 184.0), ("UNLIMITED", None), ("", None), ("INVALID", None)],
+    [
+        ("1-02:03:04", 93784.0),
+        ("02:03:04", 7384.0),
+        ("03:04", 184.0),
+        ("UNLIMITED", None),
+        ("", None),
+        ("INVALID", None),
+    ],
 )
 def test_slurms_times(text, seconds):
     assert job.seconds(text) == seconds
@@ -115,7 +164,9 @@ def test_when_the_walltime_ends(tmp_path):
 def test_oom_kills_of_this_job_only(tmp_path):
     leaf = tmp_path / "system.slice/slurmstepd.scope/job_7/step_batch/user/task_0"
     leaf.mkdir(parents=True)
-    (tmp_path / "proc").write_text("0::/system.slice/slurmstepd.scope/job_7/step_batch/user/task_0\n")
+    (tmp_path / "proc").write_text(
+        "0::/system.slice/slurmstepd.scope/job_7/step_batch/user/task_0\n"
+    )
     (leaf / "memory.events").write_text("low 0\noom 1\noom_kill 1\n")
     (leaf.parents[2] / "memory.events").write_text("oom_kill 3\n")
     (leaf.parents[3] / "memory.events").write_text("oom_kill 99\n")
@@ -128,13 +179,26 @@ def test_processes_of_a_session_end_and_others_live(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
-    sleep = [sys.executable, "-c", "import signal, time, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN) if len(sys.argv) > 1 else None; print(1, flush=True); time.sleep(600)"]
+    sleep = [
+        sys.executable,
+        "-c",
+        "import signal, time, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN) if len(sys.argv) > 1 else None; print(1, flush=True); time.sleep(600)",
+    ]
     mine = [
-        subprocess.Popen([*sleep, *more], env={"KERNELWRIGHT_SESSION": str(private), "SLURM_JOB_ID": "7"}, start_new_session=True, stdout=subprocess.PIPE)
+        subprocess.Popen(
+            [*sleep, *more],
+            env={"KERNELWRIGHT_SESSION": str(private), "SLURM_JOB_ID": "7"},
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+        )
         for more in ([], ["stubborn"])
     ]
     others = [
-        subprocess.Popen(sleep, env={"KERNELWRIGHT_SESSION": mark, "SLURM_JOB_ID": number}, stdout=subprocess.PIPE)
+        subprocess.Popen(
+            sleep,
+            env={"KERNELWRIGHT_SESSION": mark, "SLURM_JOB_ID": number},
+            stdout=subprocess.PIPE,
+        )
         for mark, number in ((f"{private}2", "7"), (str(private), "8"))
     ]
     try:

@@ -19,7 +19,7 @@ from .ood import FIELDS, stage
 HOSTILE = {
     "empty": "",
     "spaces": "   ",
-    "quotes": "it's \"quoted\" `so`",
+    "quotes": 'it\'s "quoted" `so`',
     "substitution": "$(touch {mark})",
     "backticks": "`touch {mark}`",
     "newlines": "a\nb: c\n- d",
@@ -51,8 +51,18 @@ def test_no_answer_does_more_than_it_says(name, request_of, home, tmp_path, vali
     keep.touch()
     before = sorted(os.listdir(home))
     for case, text in HOSTILE.items():
-        answers = {"kw_kernel": "new:file" if name == "kw_file" else "new:container" if name == "kw_image" else "new:packages"}
-        answers |= {"kw_title": "T", "kw_packages": "six", name: text.replace("{mark}", str(tmp_path / "mark"))}
+        answers = {
+            "kw_kernel": "new:file"
+            if name == "kw_file"
+            else "new:container"
+            if name == "kw_image"
+            else "new:packages"
+        }
+        answers |= {
+            "kw_title": "T",
+            "kw_packages": "six",
+            name: text.replace("{mark}", str(tmp_path / "mark")),
+        }
         session = request_of(SiteConfig(policy=Policy(kinds=())), **answers)
         try:
             prepare(session, host="127.0.0.1", port="5000")
@@ -83,11 +93,20 @@ def assert_sound(session, valid, *, shell):
         ["bash", "-c", f'. "{session.private}/server.sh"; declare -p kw_modules kw_command | wc -l; compgen -v kw_ | sort'],
         capture_output=True, text=True, timeout=60, env={"PATH": os.environ["PATH"]},
     )  # fmt: skip
-    assert lines.stdout.split() == ["2", "kw_command", "kw_modules", "kw_modules_init", "kw_modules_use"], lines.stderr
+    assert lines.stdout.split() == [
+        "2",
+        "kw_command",
+        "kw_modules",
+        "kw_modules_init",
+        "kw_modules_use",
+    ], lines.stderr
 
 
 def test_the_answers_cross_from_ruby_unchanged(tmp_path, valid):
-    answers = {name: text.replace("\ud800", "").replace("\0", "") for name, text in zip(FIELDS, list(HOSTILE.values())[2:], strict=False)}
+    answers = {
+        name: text.replace("\ud800", "").replace("\0", "")
+        for name, text in zip(FIELDS, list(HOSTILE.values())[2:], strict=False)
+    }
     root = stage(answers, tmp_path / "staged", runtime="/opt/it's a $(runtime)")
     document = valid("request", json.loads((root / "request.json").read_text()))
     assert {k: v for k, v in document["answers"].items() if k in answers} == answers
@@ -102,8 +121,30 @@ def test_the_answers_cross_from_ruby_unchanged(tmp_path, valid):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", '{"version": 2, "answers": {}}', '{"version": 1}', '{"version": 1, "answers": []}', "[" * 100_000, '"' + "x" * (2 << 20) + '"', b"\xff\xfe"],
-    ids=["empty", "cut", "list", "null", "newer", "no-answers", "answers-list", "deep", "huge", "bytes"],
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"version": 2, "answers": {}}',
+        '{"version": 1}',
+        '{"version": 1, "answers": []}',
+        "[" * 100_000,
+        '"' + "x" * (2 << 20) + '"',
+        b"\xff\xfe",
+    ],
+    ids=[
+        "empty",
+        "cut",
+        "list",
+        "null",
+        "newer",
+        "no-answers",
+        "answers-list",
+        "deep",
+        "huge",
+        "bytes",
+    ],
 )
 def test_a_broken_request_is_named(text, request_of):
     session = request_of()
@@ -123,7 +164,16 @@ def test_a_request_that_is_no_file(request_of):
 
 
 def test_answers_of_other_types_are_left_out(tmp_path):
-    (tmp_path / "request.json").write_text(json.dumps({"version": 1, "answers": {"kw_kernel": 7, "kw_ui": ["lab"], "kw_folder": "x"}, "session": 3, "catalog": []}))
+    (tmp_path / "request.json").write_text(
+        json.dumps(
+            {
+                "version": 1,
+                "answers": {"kw_kernel": 7, "kw_ui": ["lab"], "kw_folder": "x"},
+                "session": 3,
+                "catalog": [],
+            }
+        )
+    )
     found = request.read(tmp_path / "request.json")
     assert dict(found.answers) == {"kw_folder": "x"}
     assert found.interface == "lab"

@@ -71,7 +71,11 @@ def test_without_a_name_the_packages_give_one(home):
         ("environment.yml", "dependencies: [numpy]", "conda"),
         ("requirements.txt", "numpy", "venv"),
         ("pyproject.toml", "[project]\nname='x'\nversion='1'", "venv"),
-        ("export.yml", "version: 1\nname: old\nlanguage: python\nenvironment: {prefix: {path: /opt/x}}\n", "prefix"),
+        (
+            "export.yml",
+            "version: 1\nname: old\nlanguage: python\nenvironment: {prefix: {path: /opt/x}}\n",
+            "prefix",
+        ),
         ("packages.txt", "@EXPLICIT\nhttps://example.org/a.conda", "conda"),
     ],
 )
@@ -82,7 +86,9 @@ def test_files(home, name, text, kind):
         assert (made.kind, made.name, made.title) == (kind, "mine", "Mine")
 
 
-@pytest.mark.parametrize("case", ["missing", "folder", "fifo", "huge", "picture", "empty", "device"])
+@pytest.mark.parametrize(
+    "case", ["missing", "folder", "fifo", "huge", "picture", "empty", "device"]
+)
 def test_files_that_are_none(home, case):
     path = home / {"picture": "a.png"}.get(case, "a.yml")
     {
@@ -103,7 +109,10 @@ def test_files_that_are_none(home, case):
 def test_images(home):
     made = recipe(home, value="new:container", kw_image="docker://rocker/r-ver:4.4", kw_title="")
     assert (made.environment.image, made.name) == ("docker://rocker/r-ver:4.4", "r-ver")
-    assert recipe(home, value="new:container", kw_image="~/tools/tool.sif").environment.image == f"{home}/tools/tool.sif"
+    assert (
+        recipe(home, value="new:container", kw_image="~/tools/tool.sif").environment.image
+        == f"{home}/tools/tool.sif"
+    )
 
 
 def test_a_name_without_any_letter(home):
@@ -125,7 +134,11 @@ def template(tmp_path):
     }  # fmt: skip
     catalog = write_catalog(tmp_path / "catalog.json", SiteConfig(templates=(entry,)))
     field = json.loads(catalog.read_text())["templates"][0]["parameters"][0]["id"]
-    return SiteConfig(templates=(entry,)), catalog, {"kw_kernel": "template:mine", "kw_title": "RNA", field: sys.prefix}
+    return (
+        SiteConfig(templates=(entry,)),
+        catalog,
+        {"kw_kernel": "template:mine", "kw_title": "RNA", field: sys.prefix},
+    )
 
 
 @pytest.fixture
@@ -137,11 +150,18 @@ def real_runtime(tmp_path):
     return folder
 
 
-def test_relaunch_finds_it_also_after_a_rename_and_rebuilds_what_is_broken(request_of, template, real_runtime, home):
+def test_relaunch_finds_it_also_after_a_rename_and_rebuilds_what_is_broken(
+    request_of, template, real_runtime, home
+):
     site, _, answers = template
     session = request_of(site, runtime=real_runtime, **answers)
     prepare(session, host="127.0.0.1", port="5000")
-    assert report_of(session)["kernel"] == {"name": "rna", "label": "RNA", "origin": "user", "made": True}, report_of(session)
+    assert report_of(session)["kernel"] == {
+        "name": "rna",
+        "label": "RNA",
+        "origin": "user",
+        "made": True,
+    }, report_of(session)
     assert "rna" in specs_of(session)
     builder = Builder(home, session.environ, site, real_runtime, Silent())
     owned = builder.store.find("rna")
@@ -183,8 +203,29 @@ def test_two_sessions_at_once_share_one_build(request_of, template, real_runtime
         root.mkdir()
         private.mkdir(mode=0o700)
         (root / "request.json").write_text((session.root / "request.json").read_text())
-        words = [sys.executable, "-I", "-m", "kernelwright", "session", "prepare", str(root / "request.json"), "--dir", str(private), "--host", "127.0.0.1", "--port", "5000"]
-        children.append((root, subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)))
+        words = [
+            sys.executable,
+            "-I",
+            "-m",
+            "kernelwright",
+            "session",
+            "prepare",
+            str(root / "request.json"),
+            "--dir",
+            str(private),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "5000",
+        ]
+        children.append(
+            (
+                root,
+                subprocess.Popen(
+                    words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+                ),
+            )
+        )
     said = [child.communicate(timeout=200)[0].decode() for _, child in children]
     assert [child.returncode for _, child in children] == [0, 0, 0], said
     reports = [read_report(root) for root, _ in children]
@@ -194,7 +235,12 @@ def test_two_sessions_at_once_share_one_build(request_of, template, real_runtime
 
 
 def test_a_build_that_cannot_end_in_time_is_not_begun(request_of, home):
-    session = request_of(kw_kernel="new:packages", kw_title="RNA", kw_packages="numpy", environ={"SLURM_JOB_END_TIME": str(int(time.time()) + 30)})
+    session = request_of(
+        kw_kernel="new:packages",
+        kw_title="RNA",
+        kw_packages="numpy",
+        environ={"SLURM_JOB_END_TIME": str(int(time.time()) + 30)},
+    )
     prepare(session, host="127.0.0.1", port="5000")
     report = report_of(session)
     assert (report["code"], report["state"]) == ("too-little-time", "starting")
@@ -224,17 +270,34 @@ def test_a_failing_build_shows_the_end_of_its_log(request_of, real_runtime, monk
     (log / "pip.log").write_text("".join(f"line {n}\n" for n in range(40)))
 
     def fail(*_, **__):
-        raise UserError("no-solution", "the packages do not fit together", context={"log": str(log)}, hint="ask for fewer")
+        raise UserError(
+            "no-solution",
+            "the packages do not fit together",
+            context={"log": str(log)},
+            hint="ask for fewer",
+        )
 
     monkeypatch.setattr(Builder, "create", fail)
-    session = request_of(runtime=real_runtime, kw_kernel="new:packages", kw_title="RNA", kw_packages="numpy")
+    session = request_of(
+        runtime=real_runtime, kw_kernel="new:packages", kw_title="RNA", kw_packages="numpy"
+    )
     assert prepare(session, host="127.0.0.1", port="5000") is True
     report = report_of(session)
-    assert (report["state"], report["code"], report["hint"]) == ("starting", "no-solution", "ask for fewer")
+    assert (report["state"], report["code"], report["hint"]) == (
+        "starting",
+        "no-solution",
+        "ask for fewer",
+    )
     assert report["log"] == [f"line {n}" for n in range(20, 40)]
     answer = json.loads(Path(specs_of(session)["rna"]["argv"][4]).read_text())
     assert (answer["display_name"], answer["problem"]["code"]) == ("RNA", "no-solution")
-    session = request_of(runtime=real_runtime, kw_kernel="new:packages", kw_title="RNA", kw_packages="numpy", kw_only="1")
+    session = request_of(
+        runtime=real_runtime,
+        kw_kernel="new:packages",
+        kw_title="RNA",
+        kw_packages="numpy",
+        kw_only="1",
+    )
     with pytest.raises(UserError):
         prepare(session, host="127.0.0.1", port="5000")
     assert report_of(session)["state"] == "failed"
@@ -245,10 +308,15 @@ def test_ended_while_making(request_of, real_runtime, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Builder, "create", interrupt)
-    session = request_of(runtime=real_runtime, kw_kernel="new:packages", kw_title="RNA", kw_packages="numpy")
+    session = request_of(
+        runtime=real_runtime, kw_kernel="new:packages", kw_title="RNA", kw_packages="numpy"
+    )
     with pytest.raises(KeyboardInterrupt):
         prepare(session, host="127.0.0.1", port="5000")
-    assert (report_of(session)["state"], report_of(session)["code"]) == ("failed", "session-ended-while-preparing")
+    assert (report_of(session)["state"], report_of(session)["code"]) == (
+        "failed",
+        "session-ended-while-preparing",
+    )
     assert Report().state == "preparing" and Conda().channels
 
 
@@ -258,14 +326,36 @@ def test_told_to_end_in_the_middle_of_a_real_build(request_of, home, tmp_path):
     runtime = tmp_path / "real"
     runtime.mkdir()
     (runtime / "venv").symlink_to(real)
-    session = request_of(runtime=runtime, kw_kernel="new:packages", kw_title="RNA", kw_packages="numpy", kw_installer="venv")
+    session = request_of(
+        runtime=runtime,
+        kw_kernel="new:packages",
+        kw_title="RNA",
+        kw_packages="numpy",
+        kw_installer="venv",
+    )
     with socket.create_server(("127.0.0.1", 0)) as silent:
         environ = {
             "PATH": os.environ["PATH"], "HOME": str(home), "KERNELWRIGHT_HOME": str(home), "KERNELWRIGHT_RUNTIME": str(runtime),
             "PIP_INDEX_URL": f"http://127.0.0.1:{silent.getsockname()[1]}/simple", "PIP_CONFIG_FILE": "/dev/null",
         }  # fmt: skip
-        words = [sys.executable, "-I", "-m", "kernelwright", "session", "prepare", str(session.root / "request.json"), "--dir", str(session.private), "--host", "127.0.0.1", "--port", "5000"]
-        child = subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        words = [
+            sys.executable,
+            "-I",
+            "-m",
+            "kernelwright",
+            "session",
+            "prepare",
+            str(session.root / "request.json"),
+            "--dir",
+            str(session.private),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "5000",
+        ]
+        child = subprocess.Popen(
+            words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
         try:
             silent.settimeout(120)
             silent.accept()[0].close()

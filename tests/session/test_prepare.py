@@ -70,7 +70,9 @@ def test_without_central_kernels_jupyters_own_python_starts(request_of):
         ({"kw_kernel": "user:PY"}, "py", "Mine"),
     ],
 )
-def test_the_chosen_kernel_is_the_default_one_whatever_else_has_its_name(request_of, central, home, answers, name, label):
+def test_the_chosen_kernel_is_the_default_one_whatever_else_has_its_name(
+    request_of, central, home, answers, name, label
+):
     user_kernel(home, "py")
     session = request_of(central, **answers)
     go(session)
@@ -108,11 +110,17 @@ def test_kernels_of_trusted_owners_in_group_folders_are_offered(request_of, cent
     os.chmod(shared, 0o755)
     session = request_of(site)
     go(session)
-    group = {name: spec["display_name"] for name, spec in specs_of(session).items() if "(" in spec["display_name"] and "site" not in spec["display_name"]}
+    group = {
+        name: spec["display_name"]
+        for name, spec in specs_of(session).items()
+        if "(" in spec["display_name"] and "site" not in spec["display_name"]
+    }
     assert len(group) == 2, specs_of(session)
 
 
-def test_a_kernel_that_is_gone_leaves_a_session_and_explains_itself(request_of, central, valid, capsys):
+def test_a_kernel_that_is_gone_leaves_a_session_and_explains_itself(
+    request_of, central, valid, capsys
+):
     session = request_of(central, kw_kernel="user:lost")
     assert go(session) is True
     report = valid("report", report_of(session))
@@ -125,7 +133,11 @@ def test_a_kernel_that_is_gone_leaves_a_session_and_explains_itself(request_of, 
 
 
 def test_a_default_that_cannot_be_read_is_no_dead_end(request_of, tmp_path):
-    site = SiteConfig(kernels=({"name": "gone", "label": "Gone", "path": str(tmp_path / "nowhere"), "default": True},))
+    site = SiteConfig(
+        kernels=(
+            {"name": "gone", "label": "Gone", "path": str(tmp_path / "nowhere"), "default": True},
+        )
+    )
     session = request_of(site)
     assert go(session) is True
     assert values_of(session)["default_kernel_name"] == "python3"
@@ -134,7 +146,12 @@ def test_a_default_that_cannot_be_read_is_no_dead_end(request_of, tmp_path):
 
 def test_the_diagnostic_kernel_never_hides_one_that_works(request_of, home):
     user_kernel(home, "rna")
-    session = request_of(SiteConfig(policy=Policy(kinds=())), kw_kernel="new:packages", kw_title="RNA", kw_packages="numpy")
+    session = request_of(
+        SiteConfig(policy=Policy(kinds=())),
+        kw_kernel="new:packages",
+        kw_title="RNA",
+        kw_packages="numpy",
+    )
     go(session)
     assert set(specs_of(session)) == {"failed.rna"}
     assert report_of(session)["code"] == "policy-kind"
@@ -155,7 +172,11 @@ def test_secrets_lie_in_private_files_only(request_of):
     password = (session.private / "password").read_text().strip()
     values = (session.private / "values.json").read_text()
     assert password.isalnum() and password[0].isalpha() and len(password) == server.PASSWORD_LETTERS
-    texts = [values, (session.private / "server.sh").read_text(), (session.root / "report.json").read_text()]
+    texts = [
+        values,
+        (session.private / "server.sh").read_text(),
+        (session.root / "report.json").read_text(),
+    ]
     assert not any(password in text for text in texts)
     from jupyter_server.auth.security import passwd_check
 
@@ -175,7 +196,9 @@ def test_a_private_folder_that_others_enter_is_refused(request_of, mode):
 def test_the_working_folder_never_joins_the_search_path(request_of, home, tmp_path):
     work = tmp_path / "work"
     central_kernel(work / "kernels/python3", "Evil")
-    session = request_of(kw_folder=str(work), environ={"JUPYTER_PATH": f"relative:{tmp_path / 'site'}"})
+    session = request_of(
+        kw_folder=str(work), environ={"JUPYTER_PATH": f"relative:{tmp_path / 'site'}"}
+    )
     go(session)
     assert values_of(session)["root_dir"] == str(work)
     said = sourced(session, 'printf %s "$JUPYTER_PATH"')
@@ -197,7 +220,11 @@ def test_the_folder_that_opens(request_of, home, said, expected):
     (home / "a b").mkdir()
     session = request_of(kw_folder=said)
     go(session)
-    found = {k: v.replace(str(home), "HOME") for k, v in values_of(session).items() if k in {"root_dir", "preferred_dir"}}
+    found = {
+        k: v.replace(str(home), "HOME")
+        for k, v in values_of(session).items()
+        if k in {"root_dir", "preferred_dir"}
+    }
     assert found == expected
     missing = [p["code"] for p in report_of(session)["problems"] if p["code"] == "folder-missing"]
     assert missing == (["folder-missing"] if "missing" in said else [])
@@ -213,10 +240,14 @@ def sourced(session, words):
 
 
 def test_the_sites_own_jupyter_and_modules(request_of):
-    site = SiteConfig(jupyter=JupyterConfig(modules=("jupyter/4",), command="jupyter --debug", interfaces=("lab",)))
+    site = SiteConfig(
+        jupyter=JupyterConfig(
+            modules=("jupyter/4",), command="jupyter --debug", interfaces=("lab",)
+        )
+    )
     session = request_of(site, kw_ui="notebook", kw_modules="gcc/12.2, cuda")
     go(session)
-    assert sourced(session, "printf '%s|' \"${kw_command[@]}\" \"${kw_modules[@]}\"") == (
+    assert sourced(session, 'printf \'%s|\' "${kw_command[@]}" "${kw_modules[@]}"') == (
         f"jupyter|--debug|lab|--config={server.CONFIG}|{server.CLOSED}|jupyter/4|gcc/12.2|cuda|"
     )
 
@@ -249,7 +280,12 @@ def test_idle_kernels_end_after_the_sites_limit(request_of):
 
 @pytest.mark.parametrize(
     ("host", "ip"),
-    [("127.0.0.1", "127.0.0.1"), ("localhost", "127.0.0.1"), ("no-such-host.invalid", "0.0.0.0"), ("192.0.2.7", "192.0.2.7")],
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("localhost", "127.0.0.1"),
+        ("no-such-host.invalid", "0.0.0.0"),
+        ("192.0.2.7", "192.0.2.7"),
+    ],
 )
 def test_the_server_listens_on_what_the_host_resolves_to(host, ip):
     assert server.address(host, "5000").ip == ip
@@ -257,11 +293,25 @@ def test_the_server_listens_on_what_the_host_resolves_to(host, ip):
 
 
 def test_a_node_that_calls_itself_loopback_is_reached_from_outside(monkeypatch):
-    monkeypatch.setattr(server.socket, "getaddrinfo", lambda *_, **__: [(2, 1, 6, "", ("127.0.1.1", 0))])
+    monkeypatch.setattr(
+        server.socket, "getaddrinfo", lambda *_, **__: [(2, 1, 6, "", ("127.0.1.1", 0))]
+    )
     assert server.listen_on("node7.example.org") == "0.0.0.0"
 
 
-@pytest.mark.parametrize(("host", "port"), [("", "5000"), ("a;b", "5000"), ("../x", "1"), ("h", ""), ("h", "0"), ("h", "70000"), ("h", "1 2"), ("-h", "1")])
+@pytest.mark.parametrize(
+    ("host", "port"),
+    [
+        ("", "5000"),
+        ("a;b", "5000"),
+        ("../x", "1"),
+        ("h", ""),
+        ("h", "0"),
+        ("h", "70000"),
+        ("h", "1 2"),
+        ("-h", "1"),
+    ],
+)
 def test_an_odd_address_is_refused(host, port):
     with pytest.raises(UserError, match="node"):
         server.address(host, port)
@@ -271,7 +321,10 @@ def test_an_unwritable_home_moves_what_jupyter_and_ipython_write(request_of, mon
     monkeypatch.setattr("kernelwright.session.places.refusal", lambda _: "Read-only file system")
     session = request_of()
     go(session)
-    assert sourced(session, 'printf "%s %s" "$IPYTHONDIR" "$JUPYTER_CONFIG_DIR"') == f"{session.private}/ipython {session.private}/config"
+    assert (
+        sourced(session, 'printf "%s %s" "$IPYTHONDIR" "$JUPYTER_CONFIG_DIR"')
+        == f"{session.private}/ipython {session.private}/config"
+    )
     assert "home-unwritable" in [p["code"] for p in report_of(session)["problems"]]
 
 
@@ -302,7 +355,11 @@ assert main(["session", "prepare", sys.argv[1], "--dir", sys.argv[2], "--host", 
 heavy = {"jupyter_client", "jinja2", "ruamel", "yaml", "rattler", "zmq", "tornado", "IPython", "kernelwright.builder"} & set(sys.modules)
 print(sorted(heavy))
 """
-    environ = {"PATH": os.environ["PATH"], "KERNELWRIGHT_HOME": str(session.home), "KERNELWRIGHT_RUNTIME": str(session.runtime)}
+    environ = {
+        "PATH": os.environ["PATH"],
+        "KERNELWRIGHT_HOME": str(session.home),
+        "KERNELWRIGHT_RUNTIME": str(session.runtime),
+    }
     done = subprocess.run(
         [sys.executable, "-I", "-c", program, str(session.root / "request.json"), str(session.private)], env=environ, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
@@ -325,7 +382,9 @@ def test_catalogs_that_differ_are_a_warning(request_of, tmp_path):
     assert "catalog-differs" not in [p["code"] for p in report_of(session)["problems"]]
 
 
-def test_a_hundred_sessions_of_one_central_kernel_build_nothing(request_of, central, home, monkeypatch):
+def test_a_hundred_sessions_of_one_central_kernel_build_nothing(
+    request_of, central, home, monkeypatch
+):
     monkeypatch.setattr(server, "hash_password", lambda _: "argon2:quick")
     session = request_of(central, kw_kernel="site:ml")
     for number in range(100):

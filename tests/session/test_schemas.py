@@ -36,7 +36,10 @@ def test_the_index(home, valid):
 
 def test_the_catalog(valid, tmp_path):
     one = central_kernel(tmp_path / "py", "Python")
-    valid("catalog", document(SiteConfig(kernels=({"name": "py", "label": "P", "path": str(one)},)), environ={}))
+    valid(
+        "catalog",
+        document(SiteConfig(kernels=({"name": "py", "label": "P", "path": str(one)},)), environ={}),
+    )
 
 
 def test_the_request_that_ruby_writes(tmp_path, valid):
@@ -47,8 +50,12 @@ def test_the_request_that_ruby_writes(tmp_path, valid):
 
 
 def test_the_metadata_of_our_kernels(tmp_path, valid):
-    generation = Generation("0a1b", 3, tmp_path, Recipe("a", PrefixSpec("/x")), Made("prefix"), time.time(), True)
-    spec = kernelspec.kernel_json(generation, recipe_hash="ff", runtime=tmp_path, interrupt_mode="signal")
+    generation = Generation(
+        "0a1b", 3, tmp_path, Recipe("a", PrefixSpec("/x")), Made("prefix"), time.time(), True
+    )
+    spec = kernelspec.kernel_json(
+        generation, recipe_hash="ff", runtime=tmp_path, interrupt_mode="signal"
+    )
     valid("metadata", spec["metadata"]["kernelwright"])
 
 
@@ -79,7 +86,13 @@ def test_progress_in_steps_at_most_twice_a_second(tmp_path, valid):
     while json.loads(path.read_text())["done"] != 1999 and time.monotonic() < deadline:
         time.sleep(0.05)  # the last word comes by the timer, without any further call
     last = valid("progress", json.loads(path.read_text()))
-    assert (last["step"], last["done"], last["total"], last["unit"], last["kernel"]) == (2, 1999, 2000, "bytes", "RNA")
+    assert (last["step"], last["done"], last["total"], last["unit"], last["kernel"]) == (
+        2,
+        1999,
+        2000,
+        "bytes",
+        "RNA",
+    )
     progress.phase("solve", "again")
     assert progress._state["step"] == 2  # steps never go back
     progress.close()

@@ -20,7 +20,6 @@ from .ood import Session, central_kernel, stage, wait_for
 SAY = "import os; print(os.environ.get('WHICH_KERNEL'), os.getuid())"
 
 
-
 @pytest.fixture
 def place():
     """A folder that every user can enter; pytest's own are private, and made so again by each other run."""
@@ -35,17 +34,26 @@ def start(alice, runtime, place):
     """Start a session of alice's with these answers; all of them are ended after the test."""
     running = []
 
-    def go(answers=None, *, site=None, wait=True, home=None, root=None, before_serving="", **options):
+    def go(
+        answers=None, *, site=None, wait=True, home=None, root=None, before_serving="", **options
+    ):
         catalog = write_catalog(place / f"catalog-{len(running)}.json", site) if site else None
         where = root or alice.home / f"ondemand/output/{len(running)}"
         stage(answers or {}, where, runtime=runtime, catalog=catalog)
         script = (where / "script.sh").read_text()
         assert script.count("\nkw_status=0\n") == 1
-        (where / "script.sh").write_text(script.replace("\nkw_status=0\n", f"\n{before_serving}\nkw_status=0\n"))
+        (where / "script.sh").write_text(
+            script.replace("\nkw_status=0\n", f"\n{before_serving}\nkw_status=0\n")
+        )
         os.system(f"chown -R {alice.uid}:{alice.gid} '{alice.home}'")
         environ = {"KERNELWRIGHT_CATALOG": str(catalog)} if catalog else {}
         session = Session(
-            where, home=home or alice.home, user=alice, environ=environ | options.pop("environ", {}), wait=False, **options
+            where,
+            home=home or alice.home,
+            user=alice,
+            environ=environ | options.pop("environ", {}),
+            wait=False,
+            **options,
         )
         running.append(session)
         if wait:
@@ -64,7 +72,9 @@ def test_three_kernels_of_one_name_and_the_chosen_one_answers(start, alice, plac
     central_kernel(group / "rna", "Group", prints="group")
     central_kernel(alice.home / ".local/share/jupyter/kernels/rna", "User", prints="user")
     site = SiteConfig(
-        kernels=({"name": "rna", "label": "RNA of the site", "path": str(site_spec), "default": True},),
+        kernels=(
+            {"name": "rna", "label": "RNA of the site", "path": str(site_spec), "default": True},
+        ),
         groups=Groups(folders=(str(group),), trusted_owners=("root",)),
     )
     careless = {
@@ -78,17 +88,27 @@ def test_three_kernels_of_one_name_and_the_chosen_one_answers(start, alice, plac
         path.write_text(json.dumps(careless))
     session = start({"kw_kernel": "site:rna"}, site=site)
     assert session.login() == 302
-    assert session.ask("/api/status?token=known", headers={"Authorization": "token known"})[0] == 200  # by its cookie
+    assert (
+        session.ask("/api/status?token=known", headers={"Authorization": "token known"})[0] == 200
+    )  # by its cookie
     specs = session.json("/api/kernelspecs")
     assert specs["default"] == "site.rna"
     assert specs["kernelspecs"]["site.rna"]["spec"]["display_name"] == "RNA of the site"
     assert session.run_cell(SAY) == f"site {alice.uid}\n"
     assert session.run_cell(SAY, "rna").startswith("user")
-    grouped = [name for name, spec in specs["kernelspecs"].items() if spec["spec"]["display_name"].startswith("Group")]
+    grouped = [
+        name
+        for name, spec in specs["kernelspecs"].items()
+        if spec["spec"]["display_name"].startswith("Group")
+    ]
     assert len(grouped) == 1 and grouped[0].startswith("group.")
     assert session.run_cell(SAY, grouped[0]).startswith("group")
     report = valid("report", session.report)
-    assert (report["state"], report["kernel"]["name"], report["code"]) == ("running", "site.rna", None)
+    assert (report["state"], report["kernel"]["name"], report["code"]) == (
+        "running",
+        "site.rna",
+        None,
+    )
     check_protection(session)
     check_secrets(session, alice)
     check_end(session, alice)
@@ -96,7 +116,9 @@ def test_three_kernels_of_one_name_and_the_chosen_one_answers(start, alice, plac
 
 def check_protection(session):
     """XSRF checks are on, only the card's own login passes, the cookie stays at home."""
-    assert session.ask("/api/kernels", b"{}")[0] == 403  # cross-site POST with the cookie, no XSRF value
+    assert (
+        session.ask("/api/kernels", b"{}")[0] == 403
+    )  # cross-site POST with the cookie, no XSRF value
     assert session.ask("/api/contents", b"{}", {"Sec-Fetch-Site": "same-origin"})[0] == 403
     host = session.url.split("/")[2]
     refused = {403, 404}  # 404 is jupyter_server's own answer to a foreign Origin
@@ -112,14 +134,22 @@ def check_protection(session):
         assert session.login(headers=headers) in expected, headers
     assert session.login(password="wrong") == 401
     session.jar.clear()
-    assert session.ask("/api/status?token=known", headers={"Authorization": "token known"})[0] == 403
+    assert (
+        session.ask("/api/status?token=known", headers={"Authorization": "token known"})[0] == 403
+    )
     assert session.ask("/api/kernels")[0] == 403
     assert session.ask("/lab")[0] == 302
     data = f"password={session.connection['password']}".encode()
-    status, _, headers = session.ask("/login?next=http://evil.example/", data, {"Sec-Fetch-Site": "same-origin"})
+    status, _, headers = session.ask(
+        "/login?next=http://evil.example/", data, {"Sec-Fetch-Site": "same-origin"}
+    )
     assert status == 302 and "evil" not in headers["Location"]
     set_cookie = [v for v in headers.get_all("Set-Cookie") if v.startswith("username-")][0]
-    assert "SameSite=Strict" in set_cookie and "HttpOnly" in set_cookie and f"Path={session.url.split(host)[1]}" in set_cookie
+    assert (
+        "SameSite=Strict" in set_cookie
+        and "HttpOnly" in set_cookie
+        and f"Path={session.url.split(host)[1]}" in set_cookie
+    )
     assert session.login() == 302
 
 
@@ -143,7 +173,10 @@ def check_secrets(session, user):
                 assert path.stat().st_mode & 0o077 == 0, path
     assert set(holding) == {"connection.yml", "password"}
     assert private.stat().st_mode & 0o777 == 0o700 and private.stat().st_uid == user.uid
-    environ = session.run_cell("import os; print(sorted(k for k in os.environ if 'TRAITLETS' in k or 'PASSWORD' in k.upper()))", "rna")
+    environ = session.run_cell(
+        "import os; print(sorted(k for k in os.environ if 'TRAITLETS' in k or 'PASSWORD' in k.upper()))",
+        "rna",
+    )
     assert environ.strip() == "[]"
 
 
@@ -155,7 +188,10 @@ def check_end(session, user):
     assert not private.exists()
     assert session.report["state"] == "ended" and session.report["code"] == "session-cancelled"
     left = [p for p in Path("/proc").glob("[0-9]*") if owner(p) == user.uid]
-    wait_for(lambda: not [p for p in left if owner(p) == user.uid], why=lambda: str([(p / "cmdline").read_bytes() for p in left if p.exists()]))
+    wait_for(
+        lambda: not [p for p in left if owner(p) == user.uid],
+        why=lambda: str([(p / "cmdline").read_bytes() for p in left if p.exists()]),
+    )
 
 
 def owner(path):
@@ -169,13 +205,18 @@ def test_a_session_that_cannot_read_its_config_starts_no_server(start):
     """Fail closed: with its defaults Jupyter would listen on 8888 and print its token."""
     session = start(wait=False, before_serving='rm "$KERNELWRIGHT_SESSION/values.json"')
     assert session.wait_end() == 1
-    assert (session.report["state"], session.report["code"]) == ("failed", "server-config-unreadable")
+    assert (session.report["state"], session.report["code"]) == (
+        "failed",
+        "server-config-unreadable",
+    )
     assert session.report["log"] and "token=" not in session.log
     assert not (session.root / "connection.yml").exists()
 
 
 def test_without_its_config_file_too(start):
-    session = start(wait=False, before_serving='sed -i s/_config.py/_gone.py/ "$KERNELWRIGHT_SESSION/server.sh"')
+    session = start(
+        wait=False, before_serving='sed -i s/_config.py/_gone.py/ "$KERNELWRIGHT_SESSION/server.sh"'
+    )
     assert session.wait_end() == 1
     assert session.report["state"] == "failed" and "token=" not in session.log
     assert not (session.root / "connection.yml").exists()
@@ -196,10 +237,14 @@ echo "taken: $port"
 """
 
 
-@pytest.mark.parametrize("how", ["it listens", "it only holds the port, as an outgoing connection does"])
+@pytest.mark.parametrize(
+    "how", ["it listens", "it only holds the port, as an outgoing connection does"]
+)
 def test_a_port_that_is_taken_is_given_up(start, how):
     """Another process takes the port between before.sh and the server: the next one reaches connection.yml."""
-    session = start(before_serving=TAKE_PORT if how == "it listens" else TAKE_PORT.replace("s.listen()\n", ""))
+    session = start(
+        before_serving=TAKE_PORT if how == "it listens" else TAKE_PORT.replace("s.listen()\n", "")
+    )
     taken = session.log.split("taken: ")[1].split()[0]
     assert f"port {taken} was taken by another process" in session.log
     assert session.connection["port"] != taken
@@ -220,7 +265,10 @@ def test_after_a_dead_server_the_job_ends_at_once(start):
     assert session.wait_end() == 1
     assert time.monotonic() - begun < 30  # generous: Python starts twice on a loaded machine
     assert (session.report["state"], session.report["code"]) == ("ended", "server-killed")
-    wait_for(lambda: not any(b"ipykernel" in cmdline(p) for p in kernels), why="a kernel outlived the session")
+    wait_for(
+        lambda: not any(b"ipykernel" in cmdline(p) for p in kernels),
+        why="a kernel outlived the session",
+    )
 
 
 def cmdline(pid):
@@ -234,8 +282,14 @@ def cmdline(pid):
     ("header", "why"),
     [
         ("set -u; echo printed by a start file; echo >&2 and on stderr", "set -u"),
-        ("set -C; alias cd='echo no'; cd() { builtin cd \"$@\"; }; set -a", "noclobber and allexport"),
-        ("exec 3>/dev/null; conda() { echo a shell function; return 1; }; export PS1='$ '; unset TMPDIR LANG", "conda init"),
+        (
+            "set -C; alias cd='echo no'; cd() { builtin cd \"$@\"; }; set -a",
+            "noclobber and allexport",
+        ),
+        (
+            "exec 3>/dev/null; conda() { echo a shell function; return 1; }; export PS1='$ '; unset TMPDIR LANG",
+            "conda init",
+        ),
     ],
     ids=lambda v: v if "set" not in v and "exec" not in v else "",
 )
@@ -244,12 +298,18 @@ def test_start_files_of_every_kind(start, runtime, header, why):
     own = "conda" in why
     site = SiteConfig(jupyter=JupyterConfig(command=f"{runtime}/venv/bin/jupyter")) if own else None
     answers = {"kw_ui": "notebook"} if own else {}
-    session = start(answers, site=site, header=header, environ={"SHELL": "/bin/zsh", "BASH_ENV": "/dev/null"})
+    session = start(
+        answers, site=site, header=header, environ={"SHELL": "/bin/zsh", "BASH_ENV": "/dev/null"}
+    )
     assert session.login() == 302, why
-    assert ("tree" if own else "lab") in json.loads((session.private / "values.json").read_text())["default_url"]
+    assert ("tree" if own else "lab") in json.loads((session.private / "values.json").read_text())[
+        "default_url"
+    ]
     assert session.ask("/tree" if own else "/lab")[0] == 200
     password = session.connection["password"].encode()
-    assert password not in b"".join(Path(f"/proc/{p}/environ").read_bytes() for p in session.processes())
+    assert password not in b"".join(
+        Path(f"/proc/{p}/environ").read_bytes() for p in session.processes()
+    )
 
 
 @pytest.mark.parametrize("state", ["read-only", "full"])
@@ -257,7 +317,12 @@ def test_a_home_that_cannot_be_written(start, alice, place, state):
     """The home is a small file system of its own; OOD itself needs room for connection.yml only."""
     small = place / "small"
     small.mkdir()
-    if os.system(f"mount -t tmpfs -o size=1m,uid={alice.uid},gid={alice.gid},mode=755 tmpfs {small}") != 0:
+    if (
+        os.system(
+            f"mount -t tmpfs -o size=1m,uid={alice.uid},gid={alice.gid},mode=755 tmpfs {small}"
+        )
+        != 0
+    ):
         pytest.skip("this machine lets nobody mount a tmpfs")
     try:
         if state == "full":
@@ -270,9 +335,13 @@ def test_a_home_that_cannot_be_written(start, alice, place, state):
                     pass
         else:
             assert os.system(f"mount -o remount,ro {small}") == 0
-        session = start(home=small, environ={"KERNELWRIGHT_HOME": str(small)}, root=place / "staged")
+        session = start(
+            home=small, environ={"KERNELWRIGHT_HOME": str(small)}, root=place / "staged"
+        )
         assert session.login() == 302
-        said = session.run_cell("get_ipython().run_line_magic('history', ''); import IPython; print('in', IPython.paths.get_ipython_dir())")
+        said = session.run_cell(
+            "get_ipython().run_line_magic('history', ''); import IPython; print('in', IPython.paths.get_ipython_dir())"
+        )
         assert f"in {session.private}" in said
         assert "home-unwritable" in [p["code"] for p in session.report["problems"]]
         session.stop()
@@ -286,12 +355,18 @@ def test_a_home_with_spaces_for_what_is_not_the_staged_root(start, alice, place)
     home.mkdir()
     central_kernel(home / ".local/share/jupyter/kernels/mine", "Mine", prints="spaces")
     os.system(f"chown -R {alice.uid}:{alice.gid} '{home}'")
-    session = start({"kw_kernel": "user:mine", "kw_folder": "~"}, home=home, environ={"KERNELWRIGHT_HOME": str(home)})
+    session = start(
+        {"kw_kernel": "user:mine", "kw_folder": "~"},
+        home=home,
+        environ={"KERNELWRIGHT_HOME": str(home)},
+    )
     assert session.login() == 302
     assert session.run_cell(SAY).startswith("spaces"), session.report
 
 
-def test_a_kernel_is_made_without_a_notebook_and_relaunch_builds_nothing(start, alice, place, runtime):
+def test_a_kernel_is_made_without_a_notebook_and_relaunch_builds_nothing(
+    start, alice, place, runtime
+):
     """Ready: NAME. The second launch finds what the first one made; a failing one explains itself in its notebook."""
     template = {
         "name": "mine", "label": "My environment",
@@ -299,25 +374,44 @@ def test_a_kernel_is_made_without_a_notebook_and_relaunch_builds_nothing(start, 
         "recipe": {"environment": {"prefix": {"path": "{{ env }}"}}, "description": "x"},
     }  # fmt: skip
     site = SiteConfig(templates=(template,))
-    field = json.loads(write_catalog(place / "look.json", site).read_text())["templates"][0]["parameters"][0]["id"]
-    answers = {"kw_kernel": "template:mine", "kw_title": "RNA", field: str(runtime / "venv"), "kw_only": "1"}
+    field = json.loads(write_catalog(place / "look.json", site).read_text())["templates"][0][
+        "parameters"
+    ][0]["id"]
+    answers = {
+        "kw_kernel": "template:mine",
+        "kw_title": "RNA",
+        field: str(runtime / "venv"),
+        "kw_only": "1",
+    }
     first = start(answers, site=site, wait=False)
     assert first.wait_end() == 0, first.log
-    assert (first.report["state"], first.report["message"], first.report["kernel"]["made"]) == ("ready", "Ready: RNA", True)
+    assert (first.report["state"], first.report["message"], first.report["kernel"]["made"]) == (
+        "ready",
+        "Ready: RNA",
+        True,
+    )
     assert not (first.root / "connection.yml").exists()
     generations = list((alice.home / ".local/share/kernelwright/kernels").glob("*/*"))
     second = start(answers | {"kw_only": "0"}, site=site, wait=False)
     second.wait_running()
-    assert second.report["kernel"] == {"name": "rna", "label": "RNA", "origin": "user", "made": False}, second.report
+    assert second.report["kernel"] == {
+        "name": "rna",
+        "label": "RNA",
+        "origin": "user",
+        "made": False,
+    }, second.report
     assert list((alice.home / ".local/share/kernelwright/kernels").glob("*/*")) == generations
     assert second.login() == 302
     assert second.run_cell("import sys; print(sys.prefix)").strip() == str(runtime / "venv")
     second.stop()
-    third = start(answers | {"kw_only": "0", "kw_title": "Lost", field: str(place / "nowhere")}, site=site, wait=False)
+    third = start(
+        answers | {"kw_only": "0", "kw_title": "Lost", field: str(place / "nowhere")},
+        site=site,
+        wait=False,
+    )
     third.wait_running()
     assert third.report["code"] and third.report["state"] == "running"
     assert third.login() == 302
     said = third.run_cell("print('never')", "lost")
     assert "KernelNotStarted" in said and "never" not in said
     assert third.run_cell("print(40 + 2)") == "42\n"
-

@@ -37,7 +37,15 @@ def job(root, header="", set_host="host=127.0.0.1", timeout=60):
     script = root / "job.sh"
     script.write_text(jobscript.render({"header": header, "set_host": set_host}, root))
     environ = {**LOGIN, "TMPDIR": str(root)}
-    return subprocess.run(["bash", str(script)], env=environ, cwd=root, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+    return subprocess.run(
+        ["bash", str(script)],
+        env=environ,
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
+    )
 
 
 PREPARED = """
@@ -63,7 +71,11 @@ def test_every_script_is_clean_for_shellcheck(staged):
 def test_the_first_comment_says_who_runs_it(path):
     first = " ".join(path.read_text().splitlines()[:3])
     assert "as the user" in first and ("compute node" in first or "web node" in first)
-    assert ("sourced" in first.lower()) or ("executed" in first.lower()) or path.name == "request.json.erb"
+    assert (
+        ("sourced" in first.lower())
+        or ("executed" in first.lower())
+        or path.name == "request.json.erb"
+    )
 
 
 def test_only_script_sh_is_executable():
@@ -99,7 +111,10 @@ def test_a_runtime_that_is_gone_is_said_on_the_card(staged, valid):
     (root.parent / "run time's/bin/kernelwright").unlink()
     done = job(root)
     assert done.returncode == 1
-    assert valid("report", json.loads((root / "report.json").read_text()))["code"] == "runtime-unreachable"
+    assert (
+        valid("report", json.loads((root / "report.json").read_text()))["code"]
+        == "runtime-unreachable"
+    )
 
 
 def test_a_server_that_dies_at_once_ends_the_job_within_two_seconds(staged, tmp_path):
@@ -118,7 +133,10 @@ def test_a_server_that_dies_at_once_ends_the_job_within_two_seconds(staged, tmp_
 
 def test_a_server_that_never_answers_is_given_up(staged, tmp_path):
     root = staged(PREPARED)
-    done = job(root, f"export KERNELWRIGHT_PATIENCE=1 KW_TEST_CALLS={tmp_path / 'calls'} KW_TEST_SERVER='sleep 600'")
+    done = job(
+        root,
+        f"export KERNELWRIGHT_PATIENCE=1 KW_TEST_CALLS={tmp_path / 'calls'} KW_TEST_SERVER='sleep 600'",
+    )
     assert done.returncode == 1
     assert "server-slow" in done.stderr
 
@@ -136,7 +154,14 @@ exit 0""")
     script = root / "job.sh"
     script.write_text(jobscript.render({}, root))
     with open(tmp_path / "log", "wb") as log:
-        child = subprocess.Popen(["bash", str(script)], env={**LOGIN, "TMPDIR": str(root)}, cwd=root, stdout=log, stderr=log, start_new_session=True)
+        child = subprocess.Popen(
+            ["bash", str(script)],
+            env={**LOGIN, "TMPDIR": str(root)},
+            cwd=root,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
     try:
         wait_for((tmp_path / "preparing").exists)
         child.terminate()
@@ -172,8 +197,23 @@ def test_a_module_that_is_not_there_is_named(tmp_path, modules, status, said):
     (session / "server.sh").write_text(
         f"kw_modules_init={tmp_path}/init.sh\nkw_modules_use=(/a)\nkw_modules=({modules})\nkw_command=(echo the server starts)\n"
     )
-    environ = {**LOGIN, "KERNELWRIGHT_RUNTIME": str(tmp_path), "KERNELWRIGHT_SESSION": str(session), "host": "127.0.0.1", "port": "1", "KW_TEST_STATUS": str(status), "KW_TEST_CALLS": str(tmp_path / "calls")}
-    done = subprocess.run(["bash", str(TEMPLATE / "script.sh")], env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    environ = {
+        **LOGIN,
+        "KERNELWRIGHT_RUNTIME": str(tmp_path),
+        "KERNELWRIGHT_SESSION": str(session),
+        "host": "127.0.0.1",
+        "port": "1",
+        "KW_TEST_STATUS": str(status),
+        "KW_TEST_CALLS": str(tmp_path / "calls"),
+    }
+    done = subprocess.run(
+        ["bash", str(TEMPLATE / "script.sh")],
+        env=environ,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     started = "the server starts" in done.stdout
     if said is None:
         assert started, done.stderr
