@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from container.imagery import Imagery
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -272,3 +273,14 @@ def person(alice, runtime, apptainer, fuse, wheels):
 def other_person(bob, runtime, apptainer, fuse, wheels):
     """bob, the same."""
     return Person(bob, runtime, apptainer, wheels)
+
+
+@pytest.fixture(scope="session")
+def registry_with_shell(registry, imagery):
+    registry.put(imagery.oci_layout("shell-only"), "lab/shell:1")
+    return registry
+
+
+@pytest.fixture
+def image(registry_with_shell):
+    return f"docker://{registry_with_shell.host}/lab/shell:1"

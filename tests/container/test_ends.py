@@ -6,6 +6,7 @@ import json
 import time
 
 import pytest
+
 from container.conftest import DRIVER_COPY
 
 STUBBORN = {"run": "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf')"}

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 
-import pytest
-
 CELL = {"run": "print(6 * 7)"}
 
 
