@@ -1,6 +1,7 @@
 # Sourced (not executed) by Open OnDemand's job script, in bash, on the compute node, as the user, right after script.sh was
 # started: waits until the server answers, or until it is dead. Then connection.yml is made, with the port that counts.
 # All of it stays in the job script: no exit, no cd, no change of the shell's options here.
+# shellcheck shell=bash
 
 # The server writes its info file when it listens: a port that answers could be another process's.
 kw_answers() {
