@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import stat
 import sys
+import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -131,16 +133,31 @@ class Kernel:
             assert self.manager.is_alive(), f"the kernel ended during {code!r} after {text!r}:\n{self.said()}"
         raise AssertionError(f"no end of {code!r}; it said {text!r}, reply {reply}")
 
-    def interrupt(self, code):
-        """Run `code`, interrupt it once it has said `going`, and return what came."""
+    def interrupt(self, code, *, every=None):
+        """Run `code`, interrupt it once it has said `going`, and return what came.
+
+        `every` repeats it after so many seconds: bash_kernel swallows an interrupt that comes while it
+        passes output on, with and without our shell.
+        """
         sent = []
+        done = threading.Event()
 
         def hear(text):
             if "going" in text and not sent:
                 sent.append(1)
                 self.manager.interrupt_kernel()
+                if every:
+                    repeat.start()
 
-        return self.run(code, hear)
+        def again():
+            while not done.wait(every):
+                os.killpg(self.manager.provisioner.pgid, signal.SIGINT)
+
+        repeat = threading.Thread(target=again, daemon=True)
+        try:
+            return self.run(code, hear)
+        finally:
+            done.set()
 
     def end(self, code):
         """Run `code`, which ends the kernel, and wait until Jupyter sees that."""

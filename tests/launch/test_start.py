@@ -51,7 +51,7 @@ def test_other_languages(make, argv, language, cell, loop):
         pytest.skip("NOT TESTED: R is missing")
     with make(argv, language=language) as kernel:
         assert kernel.run(cell)[1].strip() == "42"
-        kernel.interrupt(loop)
+        kernel.interrupt(loop, every=3.0)
         assert kernel.run(cell)[1].strip() == "42"
         kernel.restart()
         assert kernel.run(cell)[1].strip() == "42"
