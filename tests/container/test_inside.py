@@ -14,6 +14,7 @@ from kernelwright.environments.container import (
     inject,
     probe,
     registry,
+    runtimes,
     variables,
 )
 from kernelwright.environments.container.languages import start_of
