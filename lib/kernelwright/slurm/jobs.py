@@ -100,9 +100,10 @@ def select(
 def clean(scheduler: Scheduler, bases: Sequence[Path], user: str | None = None) -> list[KernelJob]:
     """Cancel the jobs whose notebook is gone and forget old records; the cancelled jobs.
 
-    A job without any record is cancelled too: nobody could ever attach to it. May raise Unreachable.
+    A job without a record may be another home's (of the demonstration): its own agent ends it.
+    May raise Unreachable.
     """
-    orphans = [job for job in listed(scheduler, bases, user) if not job.notebook]
+    orphans = [job for job in listed(scheduler, bases, user) if job.notebook is False]
     if orphans:
         scheduler.cancel(ids=[job.job for job in orphans])
     for base in bases:

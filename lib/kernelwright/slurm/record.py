@@ -156,8 +156,7 @@ def write(path: Path, data: Mapping[str, Any]) -> None:
     try:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         try:
-            _write_all(fd, text)
-            os.fsync(fd)
+            _write_all(fd, text)  # no fsync: a busy disk would hold the broker's loop for seconds
         finally:
             os.close(fd)
         os.replace(temporary, path)
@@ -251,7 +250,6 @@ def _made(path: Path) -> Folder:
     fd = os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         _write_all(fd, b" " * 4 * ROOM)
-        os.fsync(fd)
     finally:
         os.close(fd)
         os.unlink(trial)
