@@ -6,7 +6,9 @@ import time
 from typing import Any
 
 PATIENCE = 240.0  # seconds
-NAMED = "() => ![undefined, '', 'No Kernel'].includes(document.querySelector('.jp-KernelName')?.innerText)"
+PANEL = ".jp-NotebookPanel:not(.lm-mod-hidden)"  # notebooks of an earlier session come back, in hidden tabs
+NAMED = """before => { const panel = document.querySelector('%s'); return panel && !before.includes(panel.id)
+ && ![undefined, '', 'No Kernel'].includes(panel.querySelector('.jp-KernelName')?.innerText); }"""
 
 
 def open_lab(page: Any, card: Any) -> Any:
@@ -16,17 +18,18 @@ def open_lab(page: Any, card: Any) -> Any:
     lab = popup.value
     lab.set_default_timeout(PATIENCE * 1000)
     lab.wait_for_selector("#jp-main-dock-panel")
-    lab.wait_for_selector(".jp-Launcher, .jp-NotebookPanel")
+    lab.wait_for_selector(".jp-Launcher:visible, .jp-NotebookPanel:visible")
     return lab
 
 
 def new_notebook(lab: Any) -> str:
     """File > New > Notebook; returns the display name of the kernel that it starts with, unasked."""
+    before = lab.eval_on_selector_all(".jp-NotebookPanel", "all => all.map(one => one.id)")
     lab.get_by_role("menubar").get_by_text("File", exact=True).click()
     lab.locator(".lm-Menu-itemLabel", has_text="New").first.hover()
     lab.locator('.lm-Menu-item[data-command="notebook:create-new"]').first.click()
-    lab.wait_for_function(NAMED)
-    return str(lab.locator(".jp-KernelName").first.inner_text())
+    lab.wait_for_function(NAMED % PANEL, arg=before)
+    return str(lab.locator(f"{PANEL} .jp-KernelName").first.inner_text())
 
 
 def run_cell(lab: Any, code: str) -> str:
@@ -34,9 +37,9 @@ def run_cell(lab: Any, code: str) -> str:
 
     A cell that is run while the kernel still connects is dropped by JupyterLab: it is run again then.
     """
-    cell = lab.locator(".jp-Notebook .cm-content").first
-    output = lab.locator(".jp-OutputArea-output pre").first
-    lab.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]")
+    cell = lab.locator(f"{PANEL} .jp-Notebook .cm-content").first
+    output = lab.locator(f"{PANEL} .jp-OutputArea-output pre").first
+    lab.wait_for_selector(f"{PANEL} .jp-Notebook-ExecutionIndicator[data-status=idle]")
     cell.click()
     lab.keyboard.insert_text(code)
     until = time.monotonic() + PATIENCE

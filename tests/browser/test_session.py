@@ -4,36 +4,11 @@ import re
 
 import pytest
 from browser.conftest import PREFIX
+from browser.steps import KERNEL, frames, launch, seen, wait_state
 
 from portal.lab import new_notebook, open_lab, run_cell
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
-KERNEL = PREFIX + "kw_kernel"
-
-
-def launch(page):
-    """Press Launch; the new card, which is the first."""
-    page.get_by_role("button", name="Launch").click()
-    page.wait_for_url("**/batch_connect/sessions")
-    card = page.locator("section.card").first
-    card.wait_for()
-    return page.locator("#" + card.get_attribute("id"))
-
-
-def wait_state(page, card, state):
-    page.wait_for_selector(
-        f'section.card[data-id="{card.get_attribute("data-id")}"][data-state="{state}"]'
-    )
-
-
-def frames(page, card):
-    """Collect what the card says at each poll, in the page itself: nothing is missed."""
-    page.evaluate(
-        """id => { window.seen = []; const look = () => { const c = document.getElementById(id); const t = c && c.querySelector(".ood-info").innerText;
-           if (t && window.seen[window.seen.length - 1] !== t) window.seen.push(t); }; look();
-           new MutationObserver(look).observe(document.getElementById("sessions"), {childList: true, subtree: true}); }""",
-        card.get_attribute("id"),
-    )
 
 
 def test_a_new_kernel_from_the_form_to_a_cell(page, app):
@@ -43,8 +18,8 @@ def test_a_new_kernel_from_the_form_to_a_cell(page, app):
     card = launch(page)
     frames(page, card)
     wait_state(page, card, "running")
-    seen = page.evaluate("window.seen")
-    assert any("Making “RNA browser”. Step" in text for text in seen), seen
+    said = seen(page)
+    assert any("Making “RNA browser”. Step" in text for text, _ in said), said
     assert (
         "Ready: RNA browser. Old notebooks keep their kernel: Kernel > Change Kernel > RNA browser"
         in card.inner_text()
