@@ -81,7 +81,7 @@ def check(recipe: Recipe, made: Made) -> list[Problem]:
 
 
 def calls(text: str) -> str:
-    """ "command": it executes its arguments; "file": it wants the connection file; "arguments": `-f FILE`."""
+    """How the script starts the kernel: `command` (its arguments), `file` (the file alone) or `arguments`."""
     code = _without_comments(text)
     if RUNS_ARGUMENTS.search(code):
         return "command"
