@@ -31,15 +31,33 @@ def cpu():
 
 
 def main(names):
-    found = [p for p in sorted(HERE.glob("*.py")) if p.name != "all.py" and (HERE / p).read_text().find("__main__") > 0]
-    parts = [HEAD.format(date=time.strftime("%Y-%m-%d"), cpu=cpu(), cores=os.cpu_count(), kernel=platform.release(), python=platform.python_version())]
+    found = [
+        p
+        for p in sorted(HERE.glob("*.py"))
+        if p.name != "all.py" and (HERE / p).read_text().find("__main__") > 0
+    ]
+    parts = [
+        HEAD.format(
+            date=time.strftime("%Y-%m-%d"),
+            cpu=cpu(),
+            cores=os.cpu_count(),
+            kernel=platform.release(),
+            python=platform.python_version(),
+        )
+    ]
     failed = 0
     for path in found:
         if names and path.stem not in names:
             continue
         print(f"== {path.stem}", flush=True)
         try:
-            out = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=TIMEOUT, cwd=HERE.parent)
+            out = subprocess.run(
+                [sys.executable, path],
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT,
+                cwd=HERE.parent,
+            )
         except subprocess.TimeoutExpired:
             out = subprocess.CompletedProcess([], 1, "", f"did not end within {TIMEOUT} s")
         failed += out.returncode != 0

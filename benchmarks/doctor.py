@@ -1,6 +1,6 @@
 """`kernelwright doctor` over 100 and 1000 kernels, and the quick part that a session waits for.
 
-    python benchmarks/doctor.py [--runs N]
+python benchmarks/doctor.py [--runs N]
 """
 
 from __future__ import annotations
@@ -28,7 +28,12 @@ def main() -> None:
     for count in (100, 1000):
         with tempfile.TemporaryDirectory() as folder:
             home = make_home(Path(folder), count)
-            around = Around(home, {"HOME": str(home), "PATH": os.environ["PATH"]}, SiteConfig(), Path(sys.prefix))
+            around = Around(
+                home,
+                {"HOME": str(home), "PATH": os.environ["PATH"]},
+                SiteConfig(),
+                Path(sys.prefix),
+            )
             times, brief = [], []
             for _ in range(args.runs):
                 begun = time.perf_counter()
@@ -38,7 +43,9 @@ def main() -> None:
                 quick(around, found[0].kernel)
                 brief.append(time.perf_counter() - begun)
             whole = statistics.median(times)
-            print(f"{count:5} kernels: {whole * 1000:8.1f} ms, {whole / count * 1000:.2f} ms a kernel; the quick part of a session: {statistics.median(brief) * 1000:.1f} ms")
+            print(
+                f"{count:5} kernels: {whole * 1000:8.1f} ms, {whole / count * 1000:.2f} ms a kernel; the quick part of a session: {statistics.median(brief) * 1000:.1f} ms"
+            )
 
 
 if __name__ == "__main__":

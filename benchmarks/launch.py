@@ -31,22 +31,31 @@ from kernelwright.launch.render import EXECUTABLE, render
 from kernelwright.model import Command, Made, Modules, PrefixSpec, Recipe
 
 BARE = (sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}")
-MODULES = {f"thing{n}/1.0.lua": f'setenv("THING{n}", "1")\nprepend_path("PATH", "/opt/thing{n}/bin")\n' for n in (1, 2, 3)}
+MODULES = {
+    f"thing{n}/1.0.lua": f'setenv("THING{n}", "1")\nprepend_path("PATH", "/opt/thing{n}/bin")\n'
+    for n in (1, 2, 3)
+}
 
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pairs", type=int, default=40)
     parser.add_argument("--only", default="")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kernelwright-bench-") as name:
         folder = Path(name)
-        wanted = {k: v for k, v in variants(folder).items() if not args.only or k in args.only.split(",")}
+        wanted = {
+            k: v for k, v in variants(folder).items() if not args.only or k in args.only.split(",")
+        }
         for argv in (BARE, *wanted.values()):
             start(argv, folder)  # once for the caches
         print(f"{args.pairs} pairs each on {os.cpu_count()} cores, {socket.gethostname()}")
-        print(f"{'variant':28}{'median s':>10}{'bare s':>10}{'ratio':>8}   95 % of the median ratio")
+        print(
+            f"{'variant':28}{'median s':>10}{'bare s':>10}{'ratio':>8}   95 % of the median ratio"
+        )
         for title, argv in wanted.items():
             pairs = [measure(argv, folder) for _ in range(args.pairs)]
             report(title, pairs)
@@ -69,14 +78,17 @@ def variants(folder: Path) -> dict[str, tuple[str, ...]]:
     login.chmod(0o755)
     found = {
         "launch.sh": launch(folder / "plain", Command(BARE)),
-        "launch.sh, conda hooks": launch(folder / "hooks", Command(BARE, env={"CONDA_PREFIX": "/x"}, path=("/x/bin",), hooks=tuple(hooks))),
+        "launch.sh, conda hooks": launch(
+            folder / "hooks",
+            Command(BARE, env={"CONDA_PREFIX": "/x"}, path=("/x/bin",), hooks=tuple(hooks)),
+        ),
         "bash -l": (str(login), "-f", "{connection_file}"),
     }
     if Path("/etc/profile.d/lmod.sh").exists():
         names = tuple(name.removesuffix(".lua") for name in MODULES)
         wanted = Modules(use=(str(modulefiles),), load=names)
         found["launch.sh, 3 Lmod modules"] = launch(folder / "modules", Command(BARE), wanted)
-        line = f"source /etc/profile.d/lmod.sh; module use {modulefiles}; module load {' '.join(names)}; exec \"$@\""
+        line = f'source /etc/profile.d/lmod.sh; module use {modulefiles}; module load {" ".join(names)}; exec "$@"'
         found["bash, 3 Lmod modules by hand"] = ("/bin/bash", "-c", line, "x", *BARE)
     else:
         print("not measured: Lmod is missing")
@@ -92,7 +104,9 @@ def launch(folder: Path, command: Command, modules: Modules = Modules()) -> tupl
     folder.mkdir()
     recipe = Recipe(name="bench", environment=PrefixSpec("/x"), modules=modules)
     runtime = paths.runtime_folder()
-    files = render(recipe, command, generation=folder, runtime=runtime, made=Made("prefix"), site=SiteConfig())
+    files = render(
+        recipe, command, generation=folder, runtime=runtime, made=Made("prefix"), site=SiteConfig()
+    )
     for name, text in files.items():
         (folder / name).write_text(text)
         if name in EXECUTABLE:
@@ -113,7 +127,13 @@ def start(argv: tuple[str, ...], folder: Path) -> float:
     ports = free_ports(5)
     names = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
     session = Session(key=os.urandom(16).hex().encode())
-    info = {"transport": "tcp", "ip": "127.0.0.1", "key": session.key.decode(), "signature_scheme": "hmac-sha256", **dict(zip(names, ports))}
+    info = {
+        "transport": "tcp",
+        "ip": "127.0.0.1",
+        "key": session.key.decode(),
+        "signature_scheme": "hmac-sha256",
+        **dict(zip(names, ports)),
+    }
     file = folder / f"kernel-{os.urandom(4).hex()}.json"
     file.write_text(json.dumps(info))
     words = [word.replace("{connection_file}", str(file)) for word in argv]
@@ -122,7 +142,14 @@ def start(argv: tuple[str, ...], folder: Path) -> float:
     shell.linger = 0
     shell.setsockopt(zmq.RECONNECT_IVL, 1)  # else the client's own waiting is measured
     begun = time.perf_counter()
-    child = subprocess.Popen(words, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    child = subprocess.Popen(
+        words,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
         shell.connect(f"tcp://127.0.0.1:{ports[0]}")
         session.send(shell, "kernel_info_request")
@@ -153,7 +180,10 @@ def report(title: str, pairs: list[tuple[float, float]]) -> None:
     ratios = [own / bare for own, bare in pairs]
     medians = sorted(statistics.median(random.choices(ratios, k=len(ratios))) for _ in range(2000))
     own, bare = (statistics.median(pair[i] for pair in pairs) for i in (0, 1))
-    print(f"{title:28}{own:10.3f}{bare:10.3f}{statistics.median(ratios):8.3f}   {medians[50]:.3f} to {medians[1949]:.3f}", flush=True)
+    print(
+        f"{title:28}{own:10.3f}{bare:10.3f}{statistics.median(ratios):8.3f}   {medians[50]:.3f} to {medians[1949]:.3f}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -61,7 +61,11 @@ def make_home(folder: Path, count: int) -> Path:
     for number in range(count):
         kernel = folder / f".local/share/jupyter/kernels/kernel-{number:04d}"
         kernel.mkdir(parents=True)
-        spec = {"argv": ["/usr/bin/python3", "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": f"Kernel {number}", "language": "python"}
+        spec = {
+            "argv": ["/usr/bin/python3", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            "display_name": f"Kernel {number}",
+            "language": "python",
+        }
         (kernel / "kernel.json").write_text(json.dumps(spec))
         os.utime(kernel / "kernel.json", (1_700_000_000, 1_700_000_000))
     return folder
@@ -87,7 +91,12 @@ def main() -> None:
     commands = {
         "kernelwright list --json": [*python, "-m", "kernelwright", "list", "--json"],
         "stdlib scandir + json": [*python, "-c", SCRIPT],
-        "jupyter kernelspec list --json": [str(Path(sys.executable).with_name("jupyter")), "kernelspec", "list", "--json"],
+        "jupyter kernelspec list --json": [
+            str(Path(sys.executable).with_name("jupyter")),
+            "kernelspec",
+            "list",
+            "--json",
+        ],
         "an empty Python": [*python, "-c", ""],
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -103,11 +112,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = make_home(Path(folder) / "slowhome", 1000)
         environ = {"HOME": str(home), "PATH": os.environ["PATH"]}
-        text = subprocess.run([sys.executable, "-c", SLOW], env=environ, check=True, capture_output=True, text=True, timeout=300).stdout
+        text = subprocess.run(
+            [sys.executable, "-c", SLOW],
+            env=environ,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        ).stdout
     print("1000 kernels, 1 ms an operation (budget warm: 0.5 s, 2 operations a kernelspec, 40 MiB)")
     for line in text.splitlines():
         turn, spent, operations, memory = line.split()
-        print(f"  {turn}: {spent} s, {int(operations) / 1000:.2f} operations a kernelspec, {memory} MiB")
+        print(
+            f"  {turn}: {spent} s, {int(operations) / 1000:.2f} operations a kernelspec, {memory} MiB"
+        )
 
 
 if __name__ == "__main__":

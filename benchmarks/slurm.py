@@ -85,7 +85,9 @@ def megabytes_per_second(notebook, code, n, runs):
 
 def resident(pid):
     text = Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith("VmRSS"))
+    return next(
+        int(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith("VmRSS")
+    )
 
 
 def first_words(start, runs):
@@ -93,7 +95,9 @@ def first_words(start, runs):
     for _ in range(runs):
         notebook = start()
         mid = notebook.send("1")
-        notebook.wait(lambda m: m["msg_type"] == "display_data" and m["parent_header"].get("msg_id") == mid)
+        notebook.wait(
+            lambda m: m["msg_type"] == "display_data" and m["parent_header"].get("msg_id") == mid
+        )
         took.append(time.monotonic() - notebook.begun)
         notebook.close()
     return statistics.median(took)
@@ -104,7 +108,9 @@ def ready_with_us(start, runs):
     for _ in range(runs):
         notebook = start()
         mid = notebook.send("1")
-        notebook.wait(lambda m: m["msg_type"] == "execute_input" and m["parent_header"].get("msg_id") == mid)
+        notebook.wait(
+            lambda m: m["msg_type"] == "execute_input" and m["parent_header"].get("msg_id") == mid
+        )
         now = time.time()
         took.append(now - born(int(printed(notebook, "import os; print(os.getppid())"))))
         notebook.close()
@@ -126,11 +132,26 @@ def ready_bare(cluster, python, runs):
         folder = Path(tempfile.mkdtemp(prefix="kernelwright-bench-"))
         connection = folder / "kernel.json"
         ports = {f"{c}_port": 0 for c in ("shell", "iopub", "stdin", "control", "hb")}
-        connection.write_text(json.dumps({"ip": "127.0.0.1", "transport": "tcp", "key": uuid.uuid4().hex,
-                                          "signature_scheme": "hmac-sha256", **ports}))
+        connection.write_text(
+            json.dumps(
+                {
+                    "ip": "127.0.0.1",
+                    "transport": "tcp",
+                    "key": uuid.uuid4().hex,
+                    "signature_scheme": "hmac-sha256",
+                    **ports,
+                }
+            )
+        )
         script = f"#!/bin/bash\ndate +%s.%N > {folder}/stamp\nexec {python} -m ipykernel_launcher -f {connection}\n"
-        job = subprocess.run(["sbatch", "--parsable", f"--output={folder}/out"], input=script, text=True, env=cluster.environ,
-                             capture_output=True, check=True).stdout.strip()
+        job = subprocess.run(
+            ["sbatch", "--parsable", f"--output={folder}/out"],
+            input=script,
+            text=True,
+            env=cluster.environ,
+            capture_output=True,
+            check=True,
+        ).stdout.strip()
         while True:
             try:
                 info = json.loads(connection.read_text())
@@ -144,7 +165,9 @@ def ready_bare(cluster, python, runs):
         client.start_channels()
         client.wait_for_ready(timeout=60)
         mid = client.execute("1")
-        while (m := client.get_iopub_msg(timeout=60))["msg_type"] != "execute_input" or m["parent_header"].get("msg_id") != mid:
+        while (m := client.get_iopub_msg(timeout=60))["msg_type"] != "execute_input" or m[
+            "parent_header"
+        ].get("msg_id") != mid:
             pass
         took.append(time.time() - float((folder / "stamp").read_text()))
         client.stop_channels()
@@ -154,7 +177,9 @@ def ready_bare(cluster, python, runs):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--megabytes", type=int, default=100)
     parser.add_argument("--runtime", type=Path, default=ROOT / ".dev-runtime")
@@ -177,9 +202,14 @@ def measure(cluster, base, options):
     (base / "run").mkdir(mode=0o700)
     (base / "home").mkdir()
     (base / "catalog.json").write_text('{"version": 1, "config": {}}')
-    environ = {**cluster.environ, "KERNELWRIGHT_HOME": str(base / "home"), "KERNELWRIGHT_RUNTIME": str(options.runtime),
-               "KERNELWRIGHT_CATALOG": str(base / "catalog.json"), "JUPYTER_PATH": str(base / "jupyter"),
-               "JUPYTER_RUNTIME_DIR": str(base / "run")}
+    environ = {
+        **cluster.environ,
+        "KERNELWRIGHT_HOME": str(base / "home"),
+        "KERNELWRIGHT_RUNTIME": str(options.runtime),
+        "KERNELWRIGHT_CATALOG": str(base / "catalog.json"),
+        "JUPYTER_PATH": str(base / "jupyter"),
+        "JUPYTER_RUNTIME_DIR": str(base / "run"),
+    }
     os.environ.update({k: environ[k] for k in ("JUPYTER_PATH", "JUPYTER_RUNTIME_DIR")})
     for name, partition in (("waits", "closed"), ("runs", "debug")):
         generation = make_generation(base / name, options.runtime, slurm={"partition": partition})
@@ -191,17 +221,48 @@ def measure(cluster, base, options):
     ours = ready_with_us(lambda: Notebook(environ, name="runs"), runs)
     bare = ready_bare(cluster, python, runs)
     cluster.wait_no_jobs()
-    rows = [("first word in a queued kernel", f"{word:.2f} s", "-", "-", "<= 0.5 s"),
-            ("ready after the job started", f"{ours:.2f} s", f"{bare:.2f} s", f"{ours / bare:.2f}", "<= 1.15 x bare sbatch")]
+    rows = [
+        ("first word in a queued kernel", f"{word:.2f} s", "-", "-", "<= 0.5 s"),
+        (
+            "ready after the job started",
+            f"{ours:.2f} s",
+            f"{bare:.2f} s",
+            f"{ours / bare:.2f}",
+            "<= 1.15 x bare sbatch",
+        ),
+    ]
     notebook, direct = Notebook(environ, name="runs"), Direct()
     agent = int(printed(notebook, "import os; print(os.getppid())"))
     memory = {"broker": resident(notebook.pid), "agent": resident(agent)}
     round_trips(notebook, 30), round_trips(direct, 30)
     hop, plain = round_trips(notebook), round_trips(direct)
-    rows.append(("kernel_info round trip", f"{hop:.2f} ms", f"{plain:.2f} ms", f"+{hop - plain:.2f}", "<= 1 ms more"))
-    for what, code, budget in ((f"{size} MB of stdout", STDOUT, 0.8), (f"one buffer of {size} MB", ONE, 0.8), (f"{size} buffers of 1 MB", MANY, 0.5)):
-        a, b = megabytes_per_second(notebook, code, size, runs), megabytes_per_second(direct, code, size, runs)
-        rows.append((what, f"{a:.0f} MB/s", f"{b:.0f} MB/s", f"{a / b:.2f}", f">= {budget} x direct with Curve"))
+    rows.append(
+        (
+            "kernel_info round trip",
+            f"{hop:.2f} ms",
+            f"{plain:.2f} ms",
+            f"+{hop - plain:.2f}",
+            "<= 1 ms more",
+        )
+    )
+    for what, code, budget in (
+        (f"{size} MB of stdout", STDOUT, 0.8),
+        (f"one buffer of {size} MB", ONE, 0.8),
+        (f"{size} buffers of 1 MB", MANY, 0.5),
+    ):
+        a, b = (
+            megabytes_per_second(notebook, code, size, runs),
+            megabytes_per_second(direct, code, size, runs),
+        )
+        rows.append(
+            (
+                what,
+                f"{a:.0f} MB/s",
+                f"{b:.0f} MB/s",
+                f"{a / b:.2f}",
+                f">= {budget} x direct with Curve",
+            )
+        )
     for who, pid, most in (("broker", notebook.pid, 64), ("agent", agent, 40)):
         rows.append((f"{who}, idle", f"{memory[who]:.0f} MiB", "-", "-", f"<= {most} MiB"))
         rows.append((f"{who}, after the megabytes", f"{resident(pid):.0f} MiB", "-", "-", "-"))

@@ -47,5 +47,8 @@ def page():
 
 
 if "--check" in sys.argv:
-    sys.exit(PAGE.read_text() != page() and "docs/reference/cli.md is not current: run docs/make_cli_reference.py")
+    sys.exit(
+        PAGE.read_text() != page()
+        and "docs/reference/cli.md is not current: run docs/make_cli_reference.py"
+    )
 PAGE.write_text(page())

@@ -20,7 +20,12 @@ def make(tmp_path, runtime, env):
 
     def build(argv=None, *, environ=None, cwd=tmp_path, **recipe):
         count.append(1)
-        folder = generation(tmp_path / f"gen {len(count)}'s" / "1", argv, runtime=recipe.pop("runtime", runtime), **recipe)
+        folder = generation(
+            tmp_path / f"gen {len(count)}'s" / "1",
+            argv,
+            runtime=recipe.pop("runtime", runtime),
+            **recipe,
+        )
         return Kernel(folder, env | (environ or {}), cwd=cwd)
 
     return build
@@ -32,8 +37,18 @@ def run_launch(tmp_path, runtime, env):
     from kernelwright import process
 
     def run(*words, environ=None, command=None, cwd=None, **recipe):
-        folder = generation(tmp_path / f"shell{os.urandom(4).hex()}" / "1", command=command, runtime=runtime, **recipe)
-        return process.run([str(folder / "launch.sh"), "--shell", "--", *words], timeout=60, env=env | (environ or {}), cwd=cwd or tmp_path)
+        folder = generation(
+            tmp_path / f"shell{os.urandom(4).hex()}" / "1",
+            command=command,
+            runtime=runtime,
+            **recipe,
+        )
+        return process.run(
+            [str(folder / "launch.sh"), "--shell", "--", *words],
+            timeout=60,
+            env=env | (environ or {}),
+            cwd=cwd or tmp_path,
+        )
 
     return run
 

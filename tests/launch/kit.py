@@ -41,7 +41,9 @@ class Kernel:
         file = runtime / "kernel-0123.json"
         self.manager = KernelManager(connection_file=str(file))
         words = self.user.prefix() if self.user else []
-        self.manager._kernel_spec = KernelSpec(argv=[*words, str(self.folder / "launch.sh"), "{connection_file}"])
+        self.manager._kernel_spec = KernelSpec(
+            argv=[*words, str(self.folder / "launch.sh"), "{connection_file}"]
+        )
         self.manager.cache_ports = False  # else it writes the file anew at the start, as root
         self.manager.write_connection_file()
         if self.user:
@@ -130,7 +132,9 @@ class Kernel:
                         reply = message["content"]
             if reply is not None and idle:
                 return reply["status"], text
-            assert self.manager.is_alive(), f"the kernel ended during {code!r} after {text!r}:\n{self.said()}"
+            assert self.manager.is_alive(), (
+                f"the kernel ended during {code!r} after {text!r}:\n{self.said()}"
+            )
         raise AssertionError(f"no end of {code!r}; it said {text!r}, reply {reply}")
 
     def interrupt(self, code, *, every=None):
@@ -183,15 +187,28 @@ def gone(pid):
         return True
 
 
-def generation(folder, argv=None, *, runtime, command=None, made=None, site=None, user=None, **recipe):
+def generation(
+    folder, argv=None, *, runtime, command=None, made=None, site=None, user=None, **recipe
+):
     """Write the launch files of one generation as `builder` does."""
     folder.mkdir(parents=True)
-    words = {"name": "try", "display_name": "Try", "environment": PrefixSpec(path="/nowhere")} | recipe
+    words = {
+        "name": "try",
+        "display_name": "Try",
+        "environment": PrefixSpec(path="/nowhere"),
+    } | recipe
     what = Recipe(**words)
     command = command or Command(tuple(argv or (sys.executable, *PYTHON)))
     if argv and command.argv != tuple(argv):
         command = replace(command, argv=tuple(argv))
-    files = render(what, command, generation=folder, runtime=runtime, made=made or Made("prefix"), site=site or SiteConfig())
+    files = render(
+        what,
+        command,
+        generation=folder,
+        runtime=runtime,
+        made=made or Made("prefix"),
+        site=site or SiteConfig(),
+    )
     files["recipe.yml"] = dump(what)
     for name, text in files.items():
         path = folder / name

@@ -83,7 +83,10 @@ def windows_script(tmp):
 
 
 def ends_at_once(tmp):
-    return (str(script(tmp / "k", "#!/bin/bash\necho some last words >&2\nexit 3\n")), "{connection_file}"), {}
+    return (
+        str(script(tmp / "k", "#!/bin/bash\necho some last words >&2\nexit 3\n")),
+        "{connection_file}",
+    ), {}
 
 
 def starts_nothing(tmp):
@@ -103,7 +106,9 @@ def silent_python(tmp):
 
 
 def silent_program(tmp):
-    return (str(script(tmp / "k", "#!/bin/bash\nsleep 600\n")), "{connection_file}"), {"env": {"KERNELWRIGHT_START_LIMIT": "1"}}
+    return (str(script(tmp / "k", "#!/bin/bash\nsleep 600\n")), "{connection_file}"), {
+        "env": {"KERNELWRIGHT_START_LIMIT": "1"}
+    }
 
 
 def hook_that_exits(tmp):
@@ -114,7 +119,11 @@ def hook_that_exits(tmp):
 def user_site(tmp):
     python = bare_venv(tmp / "env")
     config = tmp / "env/pyvenv.cfg"
-    config.write_text(config.read_text().replace("include-system-site-packages = false", "include-system-site-packages = true"))
+    config.write_text(
+        config.read_text().replace(
+            "include-system-site-packages = false", "include-system-site-packages = true"
+        )
+    )
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     package = tmp / f"home/.local/lib/{version}/site-packages/ipykernel"
     package.mkdir(parents=True)
@@ -123,22 +132,42 @@ def user_site(tmp):
 
 
 CASES = {
-    no_interpreter: ("interpreter-not-found", "`/nowhere/python` does not exist", "kernelwright repair try"),
+    no_interpreter: (
+        "interpreter-not-found",
+        "`/nowhere/python` does not exist",
+        "kernelwright repair try",
+    ),
     no_ipykernel: ("ipykernel-missing", "ipykernel is not installed", "kernelwright repair try"),
-    broken_import: ("import-error", "No module named 'traitlets_that_are_gone'", "kernelwright update try"),
+    broken_import: (
+        "import-error",
+        "No module named 'traitlets_that_are_gone'",
+        "kernelwright update try",
+    ),
     missing_library: ("library-missing", "`libnowhere.so.7` is not found", "load the module"),
-    wrong_architecture: ("wrong-architecture", "another kind of processor", "kernelwright update try"),
+    wrong_architecture: (
+        "wrong-architecture",
+        "another kind of processor",
+        "kernelwright update try",
+    ),
     illegal_instruction: ("illegal-instruction", "Illegal instruction", "another kind of node"),
     crash: ("kernel-crashed", "segmentation fault", "compiled package"),
     not_executable: ("script-not-executable", "no execute permission", "chmod u+x"),
     windows_script: ("script-crlf", "line ends of Windows", "sed -i"),
     ends_at_once: ("kernel-ended", "exit status 3 before it answered", "some last words"),
     starts_nothing: ("script-starts-nothing", "without starting a kernel", 'exec "$@"'),
-    invisible_connection_file: ("connection-file-invisible", "does not see the connection file", "/nowhere/kernel-9.json"),
+    invisible_connection_file: (
+        "connection-file-invisible",
+        "does not see the connection file",
+        "/nowhere/kernel-9.json",
+    ),
     silent_python: ("kernel-silent", "did not answer within", "kernelapp.py"),
     silent_program: ("kernel-silent", "did not answer within", "KERNELWRIGHT_START_LIMIT"),
     hook_that_exits: ("hook-failed", "hook.sh ended the start", "from the hook"),
-    user_site: ("user-site-leaks", "a package in ~/.local is used", "isolation: {user_site: false}"),
+    user_site: (
+        "user-site-leaks",
+        "a package in ~/.local is used",
+        "isolation: {user_site: false}",
+    ),
 }
 
 
@@ -171,7 +200,10 @@ def test_fix_runs_the_repair_and_a_restart_brings_the_kernel(make, tmp_path):
     (runtime / "bin").mkdir(parents=True)
     (runtime / "venv").symlink_to(Path(sys.prefix))
     python = tmp_path / "env/bin/python"
-    script(runtime / "bin/kernelwright", f'#!/bin/bash\necho "called: $*"; echo working >&2; mkdir -p "{python.parent}"; printf "#!/bin/bash\\nexec {sys.executable} \\"\\$@\\"" > "{python}"; chmod +x "{python}"\n')
+    script(
+        runtime / "bin/kernelwright",
+        f'#!/bin/bash\necho "called: $*"; echo working >&2; mkdir -p "{python.parent}"; printf "#!/bin/bash\\nexec {sys.executable} \\"\\$@\\"" > "{python}"; chmod +x "{python}"\n',
+    )
     with make((str(python), *ENTRY), runtime=runtime) as kernel:
         status, text = kernel.run("%fix")
         assert status == "ok"
@@ -184,11 +216,16 @@ def test_fix_runs_the_repair_and_a_restart_brings_the_kernel(make, tmp_path):
 
 def test_words_of_programs_stay_words(make, tmp_path):
     said = "<script>alert(1)</script> \x1b[31mred\x1b[0m \x07"
-    argv = (str(script(tmp_path / "k", f"#!/bin/bash\nprintf '%s\\n' '{said}' >&2\nexit 3\n")), "{connection_file}")
+    argv = (
+        str(script(tmp_path / "k", f"#!/bin/bash\nprintf '%s\\n' '{said}' >&2\nexit 3\n")),
+        "{connection_file}",
+    )
     with make(argv, display_name="<b>x</b>") as kernel:
         messages = []
         kernel.client.execute_interactive("1", output_hook=messages.append, timeout=60)
-        page = next(m["content"]["data"]["text/html"] for m in messages if m["msg_type"] == "display_data")
+        page = next(
+            m["content"]["data"]["text/html"] for m in messages if m["msg_type"] == "display_data"
+        )
         assert "<script>" not in page
         assert "&lt;script&gt;" in page
         assert "<b>x" not in page
@@ -231,11 +268,16 @@ def test_leaving_by_oneself_is_not_a_failure(make):
 
 
 def test_the_time_limit_of_the_session(make):
-    with make(environ={"SLURM_JOB_ID": "7", "SLURM_JOB_END_TIME": str(int(time.time()) + 60)}) as kernel:
+    with make(
+        environ={"SLURM_JOB_ID": "7", "SLURM_JOB_END_TIME": str(int(time.time()) + 60)}
+    ) as kernel:
         os.kill(kernel.manager.provisioner.process.pid, signal.SIGTERM)
         wait_for(lambda: not kernel.manager.is_alive(), "the kernel's end")
         kernel.restart()
-        assert "this kernel ended before: the kernel was ended by the time limit of job 7" in kernel.run("1")[1]
+        assert (
+            "this kernel ended before: the kernel was ended by the time limit of job 7"
+            in kernel.run("1")[1]
+        )
 
 
 def test_memory_that_is_used_up(make):
@@ -278,7 +320,9 @@ def with_a_process(folder):
     with subprocess.Popen(["sleep", "600"]) as process:
         try:
             (folder / "cgroup.procs").write_text(str(process.pid))
-            next(p for p in (folder / "memory.max", folder / "memory.limit_in_bytes") if p.exists()).write_text(str(1 << 30))
+            next(
+                p for p in (folder / "memory.max", folder / "memory.limit_in_bytes") if p.exists()
+            ).write_text(str(1 << 30))
         finally:
             process.kill()
     return folder

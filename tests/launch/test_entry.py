@@ -37,14 +37,24 @@ def test_the_files_are_standard_library_for_python_3_6(source):
     assert imported - set(sys.stdlib_module_names) - {"typing"} <= {"ipykernel", "zmq"}
     python = interpreters().get("3.8")
     if python:  # what feature_version does not see, such as parenthesized `with`
-        subprocess.run([python, "-c", "import sys; compile(sys.stdin.read(), 'entry', 'exec')"], input=text, text=True, check=True, timeout=60)
+        subprocess.run(
+            [python, "-c", "import sys; compile(sys.stdin.read(), 'entry', 'exec')"],
+            input=text,
+            text=True,
+            check=True,
+            timeout=60,
+        )
 
 
 def interpreters():
     """Other Pythons of this machine, oldest first: those of PATH and of pyenv."""
     found = {}
     for minor in (8, 9, 10, 12, 13, 14):
-        pyenv = sorted(Path(pwd.getpwuid(os.getuid()).pw_dir, ".pyenv/versions").glob(f"3.{minor}.*/bin/python"))
+        pyenv = sorted(
+            Path(pwd.getpwuid(os.getuid()).pw_dir, ".pyenv/versions").glob(
+                f"3.{minor}.*/bin/python"
+            )
+        )
         path = shutil.which(f"python3.{minor}") if not pyenv else str(pyenv[-1])
         if path and "shims" not in path and minor != sys.version_info[1]:
             found[f"3.{minor}"] = path
@@ -62,20 +72,40 @@ def test_other_pythons(tmp_path, runtime, env, uv_cache, version):
         call = {"check": True, "timeout": 280, "env": {**os.environ, "UV_CACHE_DIR": str(uv_cache)}}
         uv = str(Path(sys.executable).parent / "uv")
         subprocess.run([uv, "venv", "-q", "--python", python, own], **call)
-        subprocess.run([uv, "pip", "install", "-q", "--python", own / "bin/python", "ipykernel"], **call)
+        subprocess.run(
+            [uv, "pip", "install", "-q", "--python", own / "bin/python", "ipykernel"], **call
+        )
         (own / "ready").touch()
     folder = generation(tmp_path / "g" / "1", (str(own / "bin/python"), *PYTHON), runtime=runtime)
     with Kernel(folder, env) as kernel:
-        assert kernel.run("import sys; print('%d.%d' % sys.version_info[:2])")[1] == f"{version}\n", kernel.said()
+        assert (
+            kernel.run("import sys; print('%d.%d' % sys.version_info[:2])")[1] == f"{version}\n"
+        ), kernel.said()
         assert "%pip install not-there" in kernel.run("import not_there")[1]
-        assert "KeyboardInterrupt" in kernel.interrupt("import time\nprint('going', flush=True)\nfor _ in range(6000): time.sleep(.01)")[1]
+        assert (
+            "KeyboardInterrupt"
+            in kernel.interrupt(
+                "import time\nprint('going', flush=True)\nfor _ in range(6000): time.sleep(.01)"
+            )[1]
+        )
         assert "usage: kernelwright" in kernel.run("%kernelwright")[1]
 
 
 @pytest.fixture
 def small_home(alice):
     """alice's home on a file system of 256 kB that is full."""
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=256k,uid={alice.uid},gid={alice.gid}", "tmpfs", alice.home], capture_output=True)
+    mounted = subprocess.run(
+        [
+            "mount",
+            "-t",
+            "tmpfs",
+            "-o",
+            f"size=256k,uid={alice.uid},gid={alice.gid}",
+            "tmpfs",
+            alice.home,
+        ],
+        capture_output=True,
+    )
     if mounted.returncode:
         pytest.skip(f"NOT TESTED: no mount: {mounted.stderr.decode()}")
     yield alice
@@ -107,19 +137,31 @@ def test_a_full_home_stops_no_kernel(runtime, small_home, tmp_path_factory):
 
 def test_history_is_kept_on_a_local_home(make):
     with make() as kernel:
-        assert kernel.run("print(get_ipython().history_manager.hist_file)")[1].endswith("history.sqlite\n")
+        assert kernel.run("print(get_ipython().history_manager.hist_file)")[1].endswith(
+            "history.sqlite\n"
+        )
 
 
-@pytest.mark.parametrize(("mounts", "path", "expected"), [
-    ("a / ext4 x 0 0\nb /home nfs4 x 0 0\nc /home/u lustre x 0 0\n", "/home/u/.ipython", "lustre"),
-    ("a / ext4 x 0 0\nb /home nfs4 x 0 0\n", "/home2/u", "ext4"),
-    ("", "/x", ""),
-])
+@pytest.mark.parametrize(
+    ("mounts", "path", "expected"),
+    [
+        (
+            "a / ext4 x 0 0\nb /home nfs4 x 0 0\nc /home/u lustre x 0 0\n",
+            "/home/u/.ipython",
+            "lustre",
+        ),
+        ("a / ext4 x 0 0\nb /home nfs4 x 0 0\n", "/home2/u", "ext4"),
+        ("", "/x", ""),
+    ],
+)
 def test_file_system_of_a_path(monkeypatch, tmp_path, mounts, path, expected):
     listing = tmp_path / "mounts"
     listing.write_text(mounts)
     real = open
-    monkeypatch.setattr("builtins.open", lambda name, *a, **k: real(listing if name == "/proc/self/mounts" else name, *a, **k))
+    monkeypatch.setattr(
+        "builtins.open",
+        lambda name, *a, **k: real(listing if name == "/proc/self/mounts" else name, *a, **k),
+    )
     assert entry._file_system(path) == expected
 
 
@@ -135,7 +177,14 @@ def test_injected_packages_come_last(tmp_path, runtime, env):
     for entry_ in Path(sys.prefix).glob("lib/python3*/site-packages/*"):
         (inject / entry_.name).symlink_to(entry_)
     folder = generation(tmp_path / "g" / "1", runtime=runtime)
-    argv = (str(own / "bin/python"), str(folder / "entry.py"), "--inject", str(inject), "-f", "{connection_file}")
+    argv = (
+        str(own / "bin/python"),
+        str(folder / "entry.py"),
+        "--inject",
+        str(inject),
+        "-f",
+        "{connection_file}",
+    )
     shutil.rmtree(folder)
     folder = generation(tmp_path / "g" / "1", argv, runtime=runtime)
     with Kernel(folder, env) as kernel:
@@ -149,7 +198,10 @@ def test_advice_and_adding(make, tmp_path):
     fake.parent.mkdir(parents=True)
     script(fake, f'#!/bin/bash\nprintf "<%s>" "$@" > {calls}\necho added; [ "$3" != bad ]\n')
     with make(environment=VenvSpec(), runtime=tmp_path / "runtime") as kernel:
-        assert "`%kernelwright add scikit-learn` adds it to this kernel with pip" in kernel.run("import sklearn.svm")[1]
+        assert (
+            "`%kernelwright add scikit-learn` adds it to this kernel with pip"
+            in kernel.run("import sklearn.svm")[1]
+        )
         text = kernel.run("%kernelwright add 'scikit-learn>1' seaborn")[1]
         assert calls.read_text() == "<add><try><scikit-learn>1><seaborn>"
         assert "added" in text and "Restart the kernel" in text

@@ -22,8 +22,14 @@ def slurm(tmp_path, state, *, status=0):
     """An scontrol that forgot the job and an sacct that knows it, as after MinJobAge."""
     folder = tmp_path / "slurm"
     folder.mkdir()
-    script(folder / "scontrol", "#!/bin/bash\necho 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1\n")
-    script(folder / "sacct", f"#!/bin/bash\necho asked >> {folder}/asked\necho '{state}'; exit {status}\n")
+    script(
+        folder / "scontrol",
+        "#!/bin/bash\necho 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1\n",
+    )
+    script(
+        folder / "sacct",
+        f"#!/bin/bash\necho asked >> {folder}/asked\necho '{state}'; exit {status}\n",
+    )
     return folder
 
 
@@ -44,7 +50,10 @@ def test_a_job_that_has_ended_is_told_once(make, tmp_path, env, state, words):
         wait_for(lambda: not (kernel.starts / "kernel-old.start").exists(), "the settled record")
         text = kernel.run("1")[1]
         assert (words in text) if words else ("ended before" not in text), text
-        assert sorted(p.name for p in kernel.starts.iterdir()) == ["kernel-0123.log", "kernel-0123.start"]
+        assert sorted(p.name for p in kernel.starts.iterdir()) == [
+            "kernel-0123.log",
+            "kernel-0123.start",
+        ]
 
 
 def test_a_job_that_still_runs_is_asked_for_once(make, tmp_path, env):
@@ -52,7 +61,9 @@ def test_a_job_that_still_runs_is_asked_for_once(make, tmp_path, env):
     kernel = make(environ={"PATH": f"{folder}:{env['PATH']}", "SLURM_JOB_ID": "99"})
     record(kernel, "kernel-other", job="77")
     with kernel:
-        wait_for(lambda: "alive_for=99" in (kernel.starts / "kernel-other.start").read_text(), "the note")
+        wait_for(
+            lambda: "alive_for=99" in (kernel.starts / "kernel-other.start").read_text(), "the note"
+        )
         assert "ended before" not in kernel.run("1")[1]
         kernel.restart()
         assert kernel.run("1")[1] == "1"

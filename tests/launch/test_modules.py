@@ -35,7 +35,9 @@ def tree(alice):
         (core / f"{name}.lua").write_text(text)
     (core / "gcc/.modulerc.lua").write_text('module_version("gcc/12.2", "default")')
     (core / "leaky").mkdir()
-    (core / "leaky/1.0").write_text("#%Module1.0\nprepend-path PYTHONPATH /opt/leaky/py\nprepend-path LD_LIBRARY_PATH /opt/leaky/lib\n")
+    (core / "leaky/1.0").write_text(
+        "#%Module1.0\nprepend-path PYTHONPATH /opt/leaky/py\nprepend-path LD_LIBRARY_PATH /opt/leaky/lib\n"
+    )
     (compiler / "openmpi").mkdir(parents=True)
     (compiler / "openmpi/4.1.lua").write_text('prepend_path("PATH", "/opt/mpi/bin")')
     for path in (root, *root.rglob("*")):
@@ -48,7 +50,9 @@ def ask(alice, runtime):
     """`ask(words, environ, **recipe)`: the output of a command in the kernel's environment, as alice."""
 
     def run(*words, environ=None, **recipe):
-        folder = generation(alice.home / f"gen{time.monotonic_ns()}" / "1", runtime=runtime, user=alice, **recipe)
+        folder = generation(
+            alice.home / f"gen{time.monotonic_ns()}" / "1", runtime=runtime, user=alice, **recipe
+        )
         return alice.run([folder / "launch.sh", "--shell", "--", *words], env=environ, timeout=120)
 
     return run
@@ -65,7 +69,9 @@ def test_modules_are_loaded_in_order_in_a_shell_that_knows_none(ask, tree):
     assert ask(*variable("PATH"), modules=wanted).stdout.startswith("/opt/mpi/bin:")
     path = ask(*variable("MODULEPATH"), modules=wanted).stdout
     assert str(tree) in path
-    assert "/etc/lmod/modules" in path or "/usr/share/lmod" in path, "what the site's own init file sets"
+    assert "/etc/lmod/modules" in path or "/usr/share/lmod" in path, (
+        "what the site's own init file sets"
+    )
 
 
 @lmod
@@ -76,26 +82,44 @@ def test_what_a_module_sets_counts_and_what_the_session_had_does_not(ask, tree):
     assert answer.stdout == "/opt/leaky/lib\n", answer
     assert ask(*variable("PYTHONPATH"), modules=wanted, environ=environ).stdout == "/opt/leaky/py\n"
     both = {"LD_LIBRARY_PATH": "/proj/lib:${LD_LIBRARY_PATH}:/opt/leaky/lib:"}
-    assert ask(*variable("LD_LIBRARY_PATH"), modules=wanted, env=both).stdout == "/proj/lib:/opt/leaky/lib\n"
+    assert (
+        ask(*variable("LD_LIBRARY_PATH"), modules=wanted, env=both).stdout
+        == "/proj/lib:/opt/leaky/lib\n"
+    )
 
 
 @lmod
 @pytest.mark.parametrize("purge", [False, True])
 def test_modules_of_the_session_are_not_the_kernels(ask, tree, alice, purge):
-    outer = alice.run(["bash", "-c", f"source {LMOD}; module use '{tree}'; module load gcc/13.1; env -0"], timeout=120)
+    outer = alice.run(
+        ["bash", "-c", f"source {LMOD}; module use '{tree}'; module load gcc/13.1; env -0"],
+        timeout=120,
+    )
     session = dict(pair.split("=", 1) for pair in outer.stdout.split("\0") if "=" in pair)
     assert session["LOADEDMODULES"] == "gcc/13.1"
     wanted = Modules(use=(str(tree),), load=("gcc/12.2",), purge=purge)
-    answer = ask("sh", "-c", 'echo "$LOADEDMODULES $LD_LIBRARY_PATH"', modules=wanted, environ=session)
+    answer = ask(
+        "sh", "-c", 'echo "$LOADEDMODULES $LD_LIBRARY_PATH"', modules=wanted, environ=session
+    )
     assert answer.stdout == "gcc/12.2 /opt/gcc12/lib\n", answer
 
 
 @lmod
 def test_odd_start_files_change_nothing(ask, tree, alice):
     for name in (".bashrc", ".bash_profile", ".profile", ".modulerc"):
-        (alice.home / name).write_text("echo noise; exit 7\n" if name != ".modulerc" else "#%Module\n")
-    environ = {"BASH_ENV": str(alice.home / ".bashrc"), "BASH_FUNC_module%%": "() { exit 7; }", "SHELLOPTS": "nounset"}
-    answer = ask(*variable("LOADEDMODULES"), modules=Modules(use=(str(tree),), load=("gcc/13.1",)), environ=environ)
+        (alice.home / name).write_text(
+            "echo noise; exit 7\n" if name != ".modulerc" else "#%Module\n"
+        )
+    environ = {
+        "BASH_ENV": str(alice.home / ".bashrc"),
+        "BASH_FUNC_module%%": "() { exit 7; }",
+        "SHELLOPTS": "nounset",
+    }
+    answer = ask(
+        *variable("LOADEDMODULES"),
+        modules=Modules(use=(str(tree),), load=("gcc/13.1",)),
+        environ=environ,
+    )
     assert answer.stdout == "gcc/13.1\n", answer
 
 
@@ -103,16 +127,30 @@ def test_odd_start_files_change_nothing(ask, tree, alice):
 @pytest.mark.parametrize(
     ("name", "code", "words"),
     [
-        ("gcc/99", "module-missing", ["`gcc/99` does not exist", "there is `gcc/12.2`, `gcc/13.1`", "recipe.yml, line"]),
+        (
+            "gcc/99",
+            "module-missing",
+            ["`gcc/99` does not exist", "there is `gcc/12.2`, `gcc/13.1`", "recipe.yml, line"],
+        ),
         ("nosuch", "module-missing", ["`nosuch` does not exist"]),
-        ("openmpi/4.1", "module-not-loadable", ["another one must be loaded before it", "module spider openmpi/4.1"]),
+        (
+            "openmpi/4.1",
+            "module-not-loadable",
+            ["another one must be loaded before it", "module spider openmpi/4.1"],
+        ),
         ("broken/1.0", "module-failed", ["this one never loads"]),
     ],
 )
 def test_a_module_that_cannot_be_loaded_stops_the_start(alice, runtime, tree, name, code, words):
     python = str(runtime / "venv/bin/python")
     argv = (python, "-m", "ipykernel_launcher", "-f", "{connection_file}")
-    folder = generation(alice.home / "g" / "1", argv, runtime=runtime, user=alice, modules=Modules(use=(str(tree),), load=(name,)))
+    folder = generation(
+        alice.home / "g" / "1",
+        argv,
+        runtime=runtime,
+        user=alice,
+        modules=Modules(use=(str(tree),), load=(name,)),
+    )
     with Kernel(folder, BASIC | {"HOME": str(alice.home)}, user=alice, cwd=alice.home) as kernel:
         status, text = kernel.run("1")
         assert status == "error", kernel.said()
@@ -125,7 +163,13 @@ def test_a_module_that_cannot_be_loaded_stops_the_start(alice, runtime, tree, na
 def test_modules_that_changed_since_the_kernel_was_made_are_said(alice, runtime, tree):
     python = str(runtime / "venv/bin/python")
     argv = (python, "-m", "ipykernel_launcher", "-f", "{connection_file}")
-    folder = generation(alice.home / "g" / "1", argv, runtime=runtime, user=alice, modules=Modules(use=(str(tree),), load=("gcc",)))
+    folder = generation(
+        alice.home / "g" / "1",
+        argv,
+        runtime=runtime,
+        user=alice,
+        modules=Modules(use=(str(tree),), load=("gcc",)),
+    )
     with Kernel(folder, BASIC | {"HOME": str(alice.home)}, user=alice, cwd=alice.home) as kernel:
         assert "have changed" not in kernel.run("1")[1]
         assert (folder / "modules.loaded").read_text() == "gcc/12.2\n"
@@ -158,7 +202,9 @@ def test_without_a_module_system(home, tmp_path, monkeypatch):
     empty = tmp_path / "files"
     shutil.copytree(modules.SHELL_FILES, empty)
     text = (empty / "modules.sh").read_text()
-    (empty / "modules.sh").write_text(text.replace("/etc/profile.d/", "/nowhere/").replace("/usr/share/", "/nowhere/"))
+    (empty / "modules.sh").write_text(
+        text.replace("/etc/profile.d/", "/nowhere/").replace("/usr/share/", "/nowhere/")
+    )
     monkeypatch.setattr(modules, "SHELL_FILES", empty)
     with pytest.raises(UserError) as caught:
         modules.available(site=SiteConfig(), home=home, environ={"PATH": os.environ["PATH"]})
@@ -185,7 +231,16 @@ mpi@
 def test_environment_modules_terse_output():
     listing = modules.parse(RECORDED_EM)
     assert listing.system == "Environment Modules"
-    assert listing.names() == ("dot", "module-git", "null", "gcc/12.2", "gcc/13.1", "intel/2024.1", "intel/2023.2", "mpi@")
+    assert listing.names() == (
+        "dot",
+        "module-git",
+        "null",
+        "gcc/12.2",
+        "gcc/13.1",
+        "intel/2024.1",
+        "intel/2023.2",
+        "mpi@",
+    )
     assert [m.name for m in listing.modules if m.default] == ["gcc/12.2", "intel/2024.1"]
     assert [m.name for m in listing.matching("INTEL")] == ["intel/2024.1", "intel/2023.2"]
 
@@ -210,19 +265,34 @@ def test_environment_modules_that_fail_with_status_0(tmp_path, runtime, env):
     init = tmp_path / "init file.sh"
     init.write_text(OLD_MODULES)
     site = SiteConfig(modules=ModuleConfig(init=str(init), use=("/site/a", "/site/b")))
-    good = generation(tmp_path / "a" / "1", runtime=runtime, site=site, modules=Modules(load=("gcc",)))
-    answer = process.run([str(good / "launch.sh"), "--shell", "--", "sh", "-c", "echo $GCC_HOME $MODULEPATH"], timeout=60, env=env)
+    good = generation(
+        tmp_path / "a" / "1", runtime=runtime, site=site, modules=Modules(load=("gcc",))
+    )
+    answer = process.run(
+        [str(good / "launch.sh"), "--shell", "--", "sh", "-c", "echo $GCC_HOME $MODULEPATH"],
+        timeout=60,
+        env=env,
+    )
     assert answer.stdout == "/opt/gcc /site/b:/site/a:/apps\n", answer
-    bad = generation(tmp_path / "b" / "1", runtime=runtime, site=site, modules=Modules(load=("gcc", "gone/1")))
+    bad = generation(
+        tmp_path / "b" / "1", runtime=runtime, site=site, modules=Modules(load=("gcc", "gone/1"))
+    )
     with Kernel(bad, env) as kernel:
         assert "the module `gone/1` does not exist" in kernel.run("1")[1], kernel.said()
 
 
-@pytest.mark.skipif(not Path("/usr/share/modules/init/bash").exists() or LMOD.exists(), reason="Environment Modules is not installed here (Lmod is)")
+@pytest.mark.skipif(
+    not Path("/usr/share/modules/init/bash").exists() or LMOD.exists(),
+    reason="Environment Modules is not installed here (Lmod is)",
+)
 def test_environment_modules_for_real(tmp_path, runtime, env):
     folder = tmp_path / "modulefiles"
     folder.mkdir()
     (folder / "thing").write_text("#%Module1.0\nsetenv THING here\n")
-    made = generation(tmp_path / "a" / "1", runtime=runtime, modules=Modules(use=(str(folder),), load=("thing",)))
-    answer = process.run([str(made / "launch.sh"), "--shell", "--", "sh", "-c", "echo $THING"], timeout=60, env=env)
+    made = generation(
+        tmp_path / "a" / "1", runtime=runtime, modules=Modules(use=(str(folder),), load=("thing",))
+    )
+    answer = process.run(
+        [str(made / "launch.sh"), "--shell", "--", "sh", "-c", "echo $THING"], timeout=60, env=env
+    )
     assert answer.stdout == "here\n", (answer, sys.version)

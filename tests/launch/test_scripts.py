@@ -16,7 +16,7 @@ from kernelwright.model import Recipe, ScriptSpec
 from kernelwright.progress import Silent
 
 BIN = Path(sys.executable).parent  # a stack's own Python, with ipykernel
-NERSC = f"#!/bin/bash\nexport PATH={BIN}:$PATH\nexport NERSC=yes\nexec \"$@\"\n"
+NERSC = f'#!/bin/bash\nexport PATH={BIN}:$PATH\nexport NERSC=yes\nexec "$@"\n'
 NERSC_AS_PRINTED = NERSC.replace("#!/bin/bash", "#/bin/bash")
 LSST = f"#!/bin/bash\nconfig_file=$HOME/notebooks/.user_setups\nif [ $# -gt 0 ]; then\n  export LSST=yes\n  exec {BIN}/python -m ipykernel $@\nfi\n"
 
@@ -40,9 +40,24 @@ STARTS = {
     "nersc": (NERSC, 0o755, "NERSC", True),
     "nersc as printed, no run bit": (NERSC_AS_PRINTED, 0o644, "NERSC", True),
     "lsst, unquoted": (LSST, 0o755, "LSST", False),
-    "quoted, no exec": (f'#!/bin/bash\nexport OWN=yes\n{BIN}/python -m ipykernel_launcher "$@"\n', 0o755, "OWN", False),
-    "connection file alone": (f'#!/bin/sh\nexport OWN=yes\nexec {BIN}/python -m ipykernel_launcher -f "$1"\n', 0o755, "OWN", False),
-    "set -u and noise": (f'#!/bin/bash\nset -eu\necho noise; echo noise >&2\nexport OWN=yes\nexec "$@"\n', 0o755, "OWN", True),
+    "quoted, no exec": (
+        f'#!/bin/bash\nexport OWN=yes\n{BIN}/python -m ipykernel_launcher "$@"\n',
+        0o755,
+        "OWN",
+        False,
+    ),
+    "connection file alone": (
+        f'#!/bin/sh\nexport OWN=yes\nexec {BIN}/python -m ipykernel_launcher -f "$1"\n',
+        0o755,
+        "OWN",
+        False,
+    ),
+    "set -u and noise": (
+        f'#!/bin/bash\nset -eu\necho noise; echo noise >&2\nexport OWN=yes\nexec "$@"\n',
+        0o755,
+        "OWN",
+        True,
+    ),
 }
 
 
@@ -52,12 +67,25 @@ def test_real_starts(tmp_path, runtime, env, text, mode, name, ours):
     wanted, made, command = make(path, tmp_path, runtime)
     if "set -eu" in text:
         env = env | {"PATH": f"{BIN}:{env['PATH']}"}
-    folder = generation(tmp_path / "g" / "1", command=command, made=made, runtime=runtime, environment=wanted.environment)
+    folder = generation(
+        tmp_path / "g" / "1",
+        command=command,
+        made=made,
+        runtime=runtime,
+        environment=wanted.environment,
+    )
     with Kernel(folder, env, cwd=tmp_path) as kernel:
         assert kernel.info["implementation"] == "ipython", kernel.said()
         assert kernel.run(f"import os; os.environ[{name!r}]")[1] == "'yes'"
-        assert "KeyboardInterrupt" in kernel.interrupt("import time\nprint('going', flush=True)\nfor _ in range(6000): time.sleep(.01)")[1]
-        assert ("%kernelwright" in kernel.run("%lsmagic")[1]) == ours, "our entry, where the script lets us name the program"
+        assert (
+            "KeyboardInterrupt"
+            in kernel.interrupt(
+                "import time\nprint('going', flush=True)\nfor _ in range(6000): time.sleep(.01)"
+            )[1]
+        )
+        assert ("%kernelwright" in kernel.run("%lsmagic")[1]) == ours, (
+            "our entry, where the script lets us name the program"
+        )
         kernel.restart()
         assert kernel.run("6 * 7")[1] == "42"
 
@@ -67,12 +95,12 @@ CALLS = {
     "exec $@": "command",
     "source x && exec srun -n 1 $@": "command",
     'A=1 exec "$@"': "command",
-    "if true; then\n  \"$@\"\nfi": "command",
+    'if true; then\n  "$@"\nfi': "command",
     "exec python -m ipykernel $@": "arguments",
     'python -m ipykernel_launcher "$1" "$2"': "arguments",
     'exec python3 -m ipykernel_launcher -f "$1"': "file",
     "julia -i kernel.jl --f=$1": "file",
-    "# exec \"$@\"\nR --args $1": "arguments",
+    '# exec "$@"\nR --args $1': "arguments",
 }
 
 
@@ -86,10 +114,22 @@ FOUND = {
     "nersc": (NERSC_AS_PRINTED, 0o755, ["script-without-shebang"]),
     "no run bit": (NERSC, 0o644, ["script-not-executable"]),
     "crlf": (NERSC.replace("\n", "\r\n"), 0o755, ["script-crlf"]),
-    "never uses its arguments": ("#!/bin/bash\n# $@\npython -m ipykernel\n", 0o755, ["script-ignores-arguments"]),
+    "never uses its arguments": (
+        "#!/bin/bash\n# $@\npython -m ipykernel\n",
+        0o755,
+        ["script-ignores-arguments"],
+    ),
     "interpreter gone": ('#!/opt/old/bash\nexec "$@"\n', 0o755, ["script-interpreter-missing"]),
-    "placeholder": ('#!/bin/bash\nexec python -m ipykernel_launcher -f {connection_file} $1\n', 0o755, ["script-literal-placeholder"]),
-    "sources a placeholder": ('#!/bin/bash\nsource /path/to/stack/loadLSST.bash\nexec "$@"\n', 0o755, ["script-source-missing"]),
+    "placeholder": (
+        "#!/bin/bash\nexec python -m ipykernel_launcher -f {connection_file} $1\n",
+        0o755,
+        ["script-literal-placeholder"],
+    ),
+    "sources a placeholder": (
+        '#!/bin/bash\nsource /path/to/stack/loadLSST.bash\nexec "$@"\n',
+        0o755,
+        ["script-source-missing"],
+    ),
     "fine": (NERSC, 0o755, []),
     "fine, python": ("#!/usr/bin/env python3\nimport os\n", 0o755, []),
 }
@@ -114,7 +154,9 @@ def test_what_cannot_work_is_refused_with_the_fix(tmp_path, runtime, name):
 
 def test_what_can_work_is_noted(tmp_path, runtime):
     notes = Notes()
-    _, made, command = make(script(tmp_path / "s.sh", NERSC_AS_PRINTED, 0o644), tmp_path, runtime, progress=notes)
+    _, made, command = make(
+        script(tmp_path / "s.sh", NERSC_AS_PRINTED, 0o644), tmp_path, runtime, progress=notes
+    )
     assert command.argv[:2] == ("/bin/bash", str(tmp_path / "s.sh"))
     assert any("#!/bin/bash" in note for note in notes.notes)
     assert any("chmod u+x" in note for note in notes.notes)
@@ -133,4 +175,6 @@ def test_home_and_own_arguments(tmp_path, runtime):
         make("~/s.sh", tmp_path, runtime)
     _, made, command = make("~/s.sh", tmp_path, runtime, command=("--file", "{connection_file}"))
     assert command.argv == (str(tmp_path / "s.sh"), "--file", "{connection_file}")
-    assert kind.check(Recipe(name="s", environment=ScriptSpec("~/s.sh"), command=("x",)), made) == []
+    assert (
+        kind.check(Recipe(name="s", environment=ScriptSpec("~/s.sh"), command=("x",)), made) == []
+    )

@@ -20,13 +20,24 @@ BASH = (sys.executable, "-m", "bash_kernel", "-f", "{connection_file}")
 
 def test_a_python_kernel_as_an_unprivileged_user(tmp_path, runtime, alice):
     python = str(runtime / "venv/bin/python")
-    folder = generation(alice.home / "gen" / "1", (python, "-m", "ipykernel_launcher", "-f", "{connection_file}"), runtime=runtime, user=alice)
+    folder = generation(
+        alice.home / "gen" / "1",
+        (python, "-m", "ipykernel_launcher", "-f", "{connection_file}"),
+        runtime=runtime,
+        user=alice,
+    )
     with Kernel(folder, BASIC | {"HOME": str(alice.home)}, user=alice, cwd=alice.home) as kernel:
-        assert kernel.run("import os, sys; print(os.getuid(), os.getppid() == int(os.environ['JPY_PARENT_PID']), sys.path)")[1].startswith(f"{alice.uid} True")
-        status, text = kernel.run("print([p for p in __import__('sys').path if 'gen' in p], [k for k in os.environ if 'READY' in k])")
+        assert kernel.run(
+            "import os, sys; print(os.getuid(), os.getppid() == int(os.environ['JPY_PARENT_PID']), sys.path)"
+        )[1].startswith(f"{alice.uid} True")
+        status, text = kernel.run(
+            "print([p for p in __import__('sys').path if 'gen' in p], [k for k in os.environ if 'READY' in k])"
+        )
         assert (status, text) == ("ok", "[] []\n")
         results = [kernel.interrupt(LOOP) for _ in range(20)]
-        assert [("error", True)] * 20 == [(status, "KeyboardInterrupt" in text) for status, text in results]
+        assert [("error", True)] * 20 == [
+            (status, "KeyboardInterrupt" in text) for status, text in results
+        ]
         assert kernel.run("6 * 7")[1] == "42"
         first = kernel.pid()
         kernel.restart()
@@ -80,7 +91,9 @@ def test_a_signal_for_the_shell_alone_arrives_once(make):
 
 def test_killing_the_shell_ends_the_kernel_and_what_it_started(make):
     with make() as kernel:
-        child = int(kernel.run("import subprocess; print(subprocess.Popen(['sleep', '600']).pid)")[1])
+        child = int(
+            kernel.run("import subprocess; print(subprocess.Popen(['sleep', '600']).pid)")[1]
+        )
         pid = kernel.pid()
         kernel.manager.provisioner.process.kill()
         wait_for(lambda: gone(pid) and gone(child), "the kernel's end")
@@ -97,13 +110,20 @@ subprocess.Popen(sys.argv[1:], env=env, start_new_session=True)
 time.sleep(600)
 """,
     )
-    parent = subprocess.Popen([server, kernel.folder / "launch.sh", kernel.manager.connection_file], env=kernel.env, cwd=tmp_path)
+    parent = subprocess.Popen(
+        [server, kernel.folder / "launch.sh", kernel.manager.connection_file],
+        env=kernel.env,
+        cwd=tmp_path,
+    )
     try:
         kernel.client = kernel.manager.client()
         kernel.client.start_channels()
         kernel.client.wait_for_ready(timeout=LIMIT)
         kernel.client.execute("import os; open('pid', 'w').write(f'{os.getpid()} ')")
-        wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().endswith(" "), "the kernel's pid")
+        wait_for(
+            lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().endswith(" "),
+            "the kernel's pid",
+        )
     finally:
         parent.kill()
         parent.wait()
@@ -115,7 +135,9 @@ time.sleep(600)
 
 def test_output_that_nobody_reads_is_not_dropped(make):
     with make() as kernel:
-        text = kernel.run("import sys\nfor i in range(30000): sys.stdout.write(f'{i}\\n'); sys.stdout.flush() if i % 3 == 0 else None")[1]
+        text = kernel.run(
+            "import sys\nfor i in range(30000): sys.stdout.write(f'{i}\\n'); sys.stdout.flush() if i % 3 == 0 else None"
+        )[1]
         assert text == "".join(f"{i}\n" for i in range(30000))
 
 
@@ -147,9 +169,13 @@ def test_a_failure_without_the_runtime_is_said_in_the_log(make, capfd):
 def test_a_generation_of_somebody_else_is_recorded_in_the_home(make, runtime, tmp_path, alice):
     python = str(runtime / "venv/bin/python")
     base = alice.home.parent / f"{alice.name}-central"
-    folder = generation(base / "1", (python, "-m", "ipykernel_launcher", "-f", "{connection_file}"), runtime=runtime)
+    folder = generation(
+        base / "1", (python, "-m", "ipykernel_launcher", "-f", "{connection_file}"), runtime=runtime
+    )
     try:
-        with Kernel(folder, BASIC | {"HOME": str(alice.home)}, user=alice, cwd=alice.home) as kernel:
+        with Kernel(
+            folder, BASIC | {"HOME": str(alice.home)}, user=alice, cwd=alice.home
+        ) as kernel:
             assert kernel.run("6 * 7")[1] == "42"
             status, text = kernel.run("import surely_not_there")
             assert "this kernel is not yours; `kernelwright clone try NEW-NAME`" in text

@@ -18,7 +18,9 @@ from kernelwright.model import Modules, VenvSpec
 def test(tmp_path, env):
     def run(argv, *, timeout=90.0, **options):
         log = tmp_path / "test.log"
-        result = start_test([str(a) for a in argv], env=env, cwd=tmp_path, timeout=timeout, log=log, **options)
+        result = start_test(
+            [str(a) for a in argv], env=env, cwd=tmp_path, timeout=timeout, log=log, **options
+        )
         return result, log.read_text()
 
     return run
@@ -36,26 +38,40 @@ def test_a_kernel_that_works(test, tmp_path, runtime):
 def test_an_argv_that_is_not_ours(test):
     result, _ = test([sys.executable, *PYTHON])
     assert result.ok, result
-    result, _ = test([sys.executable, "-m", "bash_kernel", "-f", "{connection_file}"], language="bash")
+    result, _ = test(
+        [sys.executable, "-m", "bash_kernel", "-f", "{connection_file}"], language="bash"
+    )
     assert result.ok, result
     result, _ = test(["/nowhere/program", "{connection_file}"])
     assert not result.ok
     assert "/nowhere/program" in result.problem.evidence
 
 
-def test_the_reason_comes_from_launch_and_never_opens_the_diagnostic_kernel(test, tmp_path, runtime):
-    folder = generation(tmp_path / "g" / "1", runtime=runtime, modules=Modules(load=("nosuch",)), environment=VenvSpec(), name="mine")
+def test_the_reason_comes_from_launch_and_never_opens_the_diagnostic_kernel(
+    test, tmp_path, runtime
+):
+    folder = generation(
+        tmp_path / "g" / "1",
+        runtime=runtime,
+        modules=Modules(load=("nosuch",)),
+        environment=VenvSpec(),
+        name="mine",
+    )
     result, log = test([folder / "launch.sh", "{connection_file}"], new=True)
     assert not result.ok
     assert result.problem.code in {"module-missing", "modules-unavailable"}
-    assert "kernelwright edit" not in result.problem.hint, "there is no kernel yet that could be edited"
+    assert "kernelwright edit" not in result.problem.hint, (
+        "there is no kernel yet that could be edited"
+    )
     result, log = test([folder / "launch.sh", "{connection_file}"])
     assert "mine" in result.problem.hint or result.problem.code == "modules-unavailable"
     assert log
 
 
 def test_a_wrong_answer_is_a_failure(test):
-    result, _ = test([sys.executable, "-m", "bash_kernel", "-f", "{connection_file}"], language="python")
+    result, _ = test(
+        [sys.executable, "-m", "bash_kernel", "-f", "{connection_file}"], language="python"
+    )
     assert not result.ok
     assert "print(6 * 7)" in result.problem.evidence
 
@@ -70,20 +86,37 @@ def test_time_is_bounded_and_nothing_is_left(test, tmp_path, runtime):
     assert result.problem.code == "kernel-silent"
     assert time.monotonic() - begun < 60
     wait_for(lambda: gone(int(pid.read_text())), "the program's end")
-    assert not list(Path(os.environ.get("TMPDIR", "/tmp")).glob(f"kernelwright-test-{os.getpid()}*"))
+    assert not list(
+        Path(os.environ.get("TMPDIR", "/tmp")).glob(f"kernelwright-test-{os.getpid()}*")
+    )
 
 
 def test_the_command_opens_the_kernels_shell(alice, runtime):
     python = runtime / "venv/bin/python"
     call = runtime / "bin/kernelwright"
-    made = alice.run([call, "create", "prefix", "mine", runtime / "venv", "--env", "KW_SEEN=a b", "--no-test"], timeout=240)
+    made = alice.run(
+        [call, "create", "prefix", "mine", runtime / "venv", "--env", "KW_SEEN=a b", "--no-test"],
+        timeout=240,
+    )
     assert made.ok, made
-    seen = alice.run([call, "shell", "mine", "--", "sh", "-c", 'echo "$KW_SEEN $PYTHONNOUSERSITE"; command -v python; exit 5'])
+    seen = alice.run(
+        [
+            call,
+            "shell",
+            "mine",
+            "--",
+            "sh",
+            "-c",
+            'echo "$KW_SEEN $PYTHONNOUSERSITE"; command -v python; exit 5',
+        ]
+    )
     assert (seen.status, seen.stdout) == (5, f"a b 1\n{python}\n"), seen
     assert alice.run([call, "shell", "nosuch"]).status == 1
     spec = alice.home / ".local/share/jupyter/kernels/byhand/kernel.json"
     spec.parent.mkdir()
-    spec.write_text('{"argv": ["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": "x", "language": "python"}')
+    spec.write_text(
+        '{"argv": ["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": "x", "language": "python"}'
+    )
     assert "kernelwright adopt byhand" in alice.run([call, "shell", "byhand"]).stderr
     interactive = alice.run([call, "shell", "mine"], stdin="echo $KW_SEEN\nexit 6\n")
     assert (interactive.status, interactive.stdout) == (6, "a b\n"), interactive

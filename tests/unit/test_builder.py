@@ -25,12 +25,17 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def venv(name="demo", requirements="[six]", more=""):
-    return load(f"name: {name}\nenvironment:\n  venv: {{requirements: {requirements}}}\n{more}", source="test")
+    return load(
+        f"name: {name}\nenvironment:\n  venv: {{requirements: {requirements}}}\n{more}",
+        source="test",
+    )
 
 
 @pytest.fixture
 def builder(home, runtime, uv_cache):
-    return Builder(home, {**os.environ, "UV_CACHE_DIR": str(uv_cache)}, SiteConfig(), runtime, Silent())
+    return Builder(
+        home, {**os.environ, "UV_CACHE_DIR": str(uv_cache)}, SiteConfig(), runtime, Silent()
+    )
 
 
 def names(home):
@@ -43,7 +48,12 @@ def test_a_venv_kernel_from_recipe_to_a_cell(builder, home):
     spec = json.loads((home / ".local/share/jupyter/kernels/demo/kernel.json").read_text())
     assert spec["argv"] == [str(generation.folder / "launch.sh"), "{connection_file}"]
     prefix = Path(generation.made.prefix)
-    assert subprocess.run([prefix / "bin/python", "-c", "import six, ipykernel, pip"], timeout=60).returncode == 0
+    assert (
+        subprocess.run(
+            [prefix / "bin/python", "-c", "import six, ipykernel, pip"], timeout=60
+        ).returncode
+        == 0
+    )
     lock = (generation.folder / "requirements.lock").read_text()
     assert "six==" in lock and "--hash=sha256:" in lock and generation.made.facts["unhashed"] == []
     assert (home / ".local/share/jupyter/kernels/demo/logo-svg.svg").exists()
@@ -110,13 +120,27 @@ def test_update_rollback_and_difference(builder):
     first = builder.create(venv())
     owned = builder.store.find("demo")
     second = builder.next_generation(owned, with_packages(first.recipe, ("attrs==23.2.0",)))
-    assert [(r["change"], r["name"], r["new"]) for r in difference(first, second)] == [("added", "attrs", "23.2.0")]
+    assert [(r["change"], r["name"], r["new"]) for r in difference(first, second)] == [
+        ("added", "attrs", "23.2.0")
+    ]
     assert builder.store.find("demo").number == 2
     builder.switch(owned, 1)
     assert builder.store.find("demo").number == 1
     assert Path(first.made.prefix).is_dir() and Path(second.made.prefix).is_dir()
-    subprocess.run([builder.runtime / "venv/bin/uv", "pip", "install", "-q", "--python", f"{second.made.prefix}/bin/python", "iniconfig"], check=True, timeout=120,
-                   env={**os.environ, "UV_CACHE_DIR": builder.environ["UV_CACHE_DIR"]})
+    subprocess.run(
+        [
+            builder.runtime / "venv/bin/uv",
+            "pip",
+            "install",
+            "-q",
+            "--python",
+            f"{second.made.prefix}/bin/python",
+            "iniconfig",
+        ],
+        check=True,
+        timeout=120,
+        env={**os.environ, "UV_CACHE_DIR": builder.environ["UV_CACHE_DIR"]},
+    )
     assert [(r["change"], r["name"]) for r in drift(second)] == [("added", "iniconfig")]
 
 
@@ -125,14 +149,19 @@ def test_settings_change_without_a_build(builder):
     owned = builder.store.find("demo")
     second = builder.rerender(owned, replace(first.recipe, env={"GREETING": "hello $(id)"}))
     assert second.made.prefix == first.made.prefix
-    assert run_cell(builder, "demo", "import os; print(os.environ['GREETING'])").strip() == "hello $(id)"
+    assert (
+        run_cell(builder, "demo", "import os; print(os.environ['GREETING'])").strip()
+        == "hello $(id)"
+    )
 
 
 def test_a_kernel_that_does_not_start_is_not_published(builder, home, tmp_path):
     broken = tmp_path / "ipykernel"
     (broken / "ipykernel").mkdir(parents=True)
     (broken / "ipykernel/__init__.py").write_text("raise ImportError('no such luck')\n")
-    (broken / "pyproject.toml").write_text('[project]\nname = "ipykernel"\nversion = "99"\n[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n')
+    (broken / "pyproject.toml").write_text(
+        '[project]\nname = "ipykernel"\nversion = "99"\n[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+    )
     with pytest.raises(UserError) as caught:
         builder.create(venv(requirements=f'["ipykernel @ file://{broken}"]'))
     assert "no such luck" in caught.value.context["evidence"]
@@ -143,13 +172,28 @@ def test_a_kernel_that_does_not_start_is_not_published(builder, home, tmp_path):
 
 
 FAULTS = {
-    "unknown package": (venv(requirements="[no-such-package-for-kernelwright]"), "package-not-found"),
+    "unknown package": (
+        venv(requirements="[no-such-package-for-kernelwright]"),
+        "package-not-found",
+    ),
     "conflict": (venv(requirements="['attrs==23.2.0', 'attrs==22.1.0']"), "requirements-conflict"),
     "unreadable": (venv(requirements="['!!!']"), "invalid-requirement"),
-    "no such python": (load("name: demo\nenvironment: {venv: {python: '3.1'}}", source="t"), "python-not-found"),
-    "no such file": (load("name: demo\nenvironment: {venv: {file: /nowhere/req.txt}}", source="t"), "file-not-found"),
-    "no such prefix": (load("name: demo\nenvironment: {prefix: {path: /nowhere}}", source="t"), "environment-missing"),
-    "no kernel in prefix": (load("name: demo\nlanguage: julia\nenvironment: {prefix: {path: /usr}}", source="t"), "language-not-found"),
+    "no such python": (
+        load("name: demo\nenvironment: {venv: {python: '3.1'}}", source="t"),
+        "python-not-found",
+    ),
+    "no such file": (
+        load("name: demo\nenvironment: {venv: {file: /nowhere/req.txt}}", source="t"),
+        "file-not-found",
+    ),
+    "no such prefix": (
+        load("name: demo\nenvironment: {prefix: {path: /nowhere}}", source="t"),
+        "environment-missing",
+    ),
+    "no kernel in prefix": (
+        load("name: demo\nlanguage: julia\nenvironment: {prefix: {path: /usr}}", source="t"),
+        "language-not-found",
+    ),
 }
 
 
@@ -170,7 +214,13 @@ def test_the_unknown_package_is_named(builder):
 
 def test_a_node_without_network_says_what_this_site_wants_done(builder):
     site = replace(SiteConfig(), command="module load kernelwright; kernelwright")
-    environ = {**builder.environ, "UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple", "UV_INDEX": "", "UV_CACHE_DIR": str(builder.home / "c"), "UV_HTTP_RETRIES": "0"}
+    environ = {
+        **builder.environ,
+        "UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple",
+        "UV_INDEX": "",
+        "UV_CACHE_DIR": str(builder.home / "c"),
+        "UV_HTTP_RETRIES": "0",
+    }
     with pytest.raises(UserError) as caught:
         replace(builder, environ=environ, site=site).create(venv())
     assert caught.value.code == "index-unreachable"
@@ -181,12 +231,26 @@ def test_pip_conf_is_passed_on(home, tmp_path):
     from kernelwright.environments.pip_settings import uv_environment
 
     (home / ".config/pip").mkdir(parents=True)
-    (home / ".config/pip/pip.conf").write_text("[global]\nindex-url = https://mirror.example.org/simple\nextra_index_url =\n  https://a/x\n  https://b/y\n")
-    env = uv_environment(home, {"XDG_CONFIG_DIRS": str(tmp_path)}, cache=tmp_path, index="https://site/simple")
+    (home / ".config/pip/pip.conf").write_text(
+        "[global]\nindex-url = https://mirror.example.org/simple\nextra_index_url =\n  https://a/x\n  https://b/y\n"
+    )
+    env = uv_environment(
+        home, {"XDG_CONFIG_DIRS": str(tmp_path)}, cache=tmp_path, index="https://site/simple"
+    )
     assert env["UV_DEFAULT_INDEX"] == "https://mirror.example.org/simple"
     assert env["UV_INDEX"] == "https://a/x https://b/y"
-    assert uv_environment(home, {"PIP_INDEX_URL": "https://env/simple"}, cache=tmp_path, index=None)["UV_DEFAULT_INDEX"] == "https://env/simple"
-    assert uv_environment(home, {"PIP_CONFIG_FILE": os.devnull}, cache=tmp_path, index="https://site/simple")["UV_DEFAULT_INDEX"] == "https://site/simple"
+    assert (
+        uv_environment(home, {"PIP_INDEX_URL": "https://env/simple"}, cache=tmp_path, index=None)[
+            "UV_DEFAULT_INDEX"
+        ]
+        == "https://env/simple"
+    )
+    assert (
+        uv_environment(
+            home, {"PIP_CONFIG_FILE": os.devnull}, cache=tmp_path, index="https://site/simple"
+        )["UV_DEFAULT_INDEX"]
+        == "https://site/simple"
+    )
 
 
 def test_policy_is_asked_before_anything_is_built(builder, home):
@@ -200,10 +264,37 @@ def test_policy_is_asked_before_anything_is_built(builder, home):
 
 def test_bash_kernel_in_a_prefix(builder, tmp_path):
     prefix = tmp_path / "bash env"
-    subprocess.run([builder.runtime / "venv/bin/uv", "venv", "-q", "--python", "/usr/bin/python3", prefix], check=True, timeout=120)
-    subprocess.run([builder.runtime / "venv/bin/uv", "pip", "install", "-q", "--python", prefix / "bin/python", "bash_kernel"], check=True, timeout=180, env=builder.environ)
-    subprocess.run([prefix / "bin/python", "-m", "bash_kernel.install", "--prefix", prefix], check=True, timeout=60, stdout=subprocess.DEVNULL)
-    builder.create(load(f"name: shell\nlanguage: bash\nenvironment: {{prefix: {{path: '{prefix}'}}}}", source="t"))
+    subprocess.run(
+        [builder.runtime / "venv/bin/uv", "venv", "-q", "--python", "/usr/bin/python3", prefix],
+        check=True,
+        timeout=120,
+    )
+    subprocess.run(
+        [
+            builder.runtime / "venv/bin/uv",
+            "pip",
+            "install",
+            "-q",
+            "--python",
+            prefix / "bin/python",
+            "bash_kernel",
+        ],
+        check=True,
+        timeout=180,
+        env=builder.environ,
+    )
+    subprocess.run(
+        [prefix / "bin/python", "-m", "bash_kernel.install", "--prefix", prefix],
+        check=True,
+        timeout=60,
+        stdout=subprocess.DEVNULL,
+    )
+    builder.create(
+        load(
+            f"name: shell\nlanguage: bash\nenvironment: {{prefix: {{path: '{prefix}'}}}}",
+            source="t",
+        )
+    )
     assert "42" in run_cell(builder, "shell", "echo $((6*7))")
 
 
@@ -219,19 +310,58 @@ def test_a_recorded_julia_kernelspec_is_used_as_it_is(home, tmp_path):
     spec.mkdir(parents=True)
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/julia").touch(0o755)
-    argv = ["julia", "-i", "--color=yes", "--project=@.", "{resource_dir}/kernel.jl", "{connection_file}"]
-    (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "Julia 1.10", "language": "julia"}))
-    assert layout.language_command(tmp_path, "julia") == (str(tmp_path / "bin/julia"), "-i", "--color=yes", "--project=@.", f"{spec}/kernel.jl", "{connection_file}")
+    argv = [
+        "julia",
+        "-i",
+        "--color=yes",
+        "--project=@.",
+        "{resource_dir}/kernel.jl",
+        "{connection_file}",
+    ]
+    (spec / "kernel.json").write_text(
+        json.dumps({"argv": argv, "display_name": "Julia 1.10", "language": "julia"})
+    )
+    assert layout.language_command(tmp_path, "julia") == (
+        str(tmp_path / "bin/julia"),
+        "-i",
+        "--color=yes",
+        "--project=@.",
+        f"{spec}/kernel.jl",
+        "{connection_file}",
+    )
 
 
 # --- kills and full disks -----------------------------------------------------------------------
 
-CREATE = [sys.executable, "-m", "kernelwright", "create", "venv", "demo", "six", "--replace", "--no-test", "--progress", "none"]
+CREATE = [
+    sys.executable,
+    "-m",
+    "kernelwright",
+    "create",
+    "venv",
+    "demo",
+    "six",
+    "--replace",
+    "--no-test",
+    "--progress",
+    "none",
+]
 
 
 def kill_during_create(builder, seconds):
-    env = {**builder.environ, "PYTHONPATH": str(ROOT / "lib"), "KERNELWRIGHT_RUNTIME": str(builder.runtime), "KERNELWRIGHT_HOME": str(builder.home)}
-    child = subprocess.Popen(CREATE, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    env = {
+        **builder.environ,
+        "PYTHONPATH": str(ROOT / "lib"),
+        "KERNELWRIGHT_RUNTIME": str(builder.runtime),
+        "KERNELWRIGHT_HOME": str(builder.home),
+    }
+    child = subprocess.Popen(
+        CREATE,
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
         child.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -243,14 +373,21 @@ def check_after_kill(builder):
     """The old kernel works, the next call completes, and nothing is left over."""
     owned = builder.store.find("demo")
     generation = builder.store.generation(owned.id, owned.number)
-    assert subprocess.run([f"{generation.made.prefix}/bin/python", "-c", "import six, ipykernel"], timeout=60).returncode == 0
+    assert (
+        subprocess.run(
+            [f"{generation.made.prefix}/bin/python", "-c", "import six, ipykernel"], timeout=60
+        ).returncode
+        == 0
+    )
     replace(builder, test=False).create(venv(), replace=True)
     folder = builder.store.data / "kernels" / builder.store.find("demo").id
     assert all((folder / n / "complete").exists() for n in os.listdir(folder) if n.isdecimal())
     assert not list(builder.store.specs.glob("**/.kw-*"))
 
 
-@pytest.mark.parametrize("number", [pytest.param(2, id="few"), pytest.param(40, id="many", marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "number", [pytest.param(2, id="few"), pytest.param(40, id="many", marks=pytest.mark.soak)]
+)
 def test_sigkill_at_random_moments(builder, number):
     begun = time.monotonic()
     replace(builder, test=False).create(venv())
@@ -269,7 +406,9 @@ def test_a_full_disk_leaves_the_old_kernel(builder, home, runtime):
     owned = builder.store.find("demo")
     small = home / "small"
     small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", small], check=True, timeout=30)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", small], check=True, timeout=30
+    )
     try:
         site = replace(SiteConfig(), storage=replace(SiteConfig().storage, root=str(small)))
         with pytest.raises(UserError) as caught:
@@ -286,7 +425,9 @@ def test_a_full_disk_leaves_the_old_kernel(builder, home, runtime):
 def test_a_home_with_spaces(tmp_path, runtime, uv_cache):
     home = tmp_path / "ho me's"
     home.mkdir()
-    builder = Builder(home, {**os.environ, "UV_CACHE_DIR": str(uv_cache)}, SiteConfig(), runtime, Silent())
+    builder = Builder(
+        home, {**os.environ, "UV_CACHE_DIR": str(uv_cache)}, SiteConfig(), runtime, Silent()
+    )
     builder.create(venv())
     assert "42" in run_cell(builder, "demo", "print(42)")
 
@@ -301,7 +442,9 @@ def test_a_read_only_home_is_a_clear_error(alice, runtime):
 
 
 def test_an_unprivileged_user_makes_and_runs_a_kernel(alice, runtime):
-    answer = alice.run([runtime / "bin/kernelwright", "create", "venv", "Mein Kern", "six", "--json"], timeout=300)
+    answer = alice.run(
+        [runtime / "bin/kernelwright", "create", "venv", "Mein Kern", "six", "--json"], timeout=300
+    )
     assert answer.status == 0, answer.stderr
     prefix = json.loads(answer.stdout)["kernel"]["prefix"]
     assert os.stat(prefix).st_uid == alice.uid

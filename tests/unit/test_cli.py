@@ -15,9 +15,23 @@ from kernelwright.cli.render import cut, table, width
 ROOT = Path(__file__).resolve().parents[2]
 
 HOSTILE = {
-    "empty": "", "space": "a b", "quotes": "a'b\"c", "substitution": "$(touch /tmp/kw-owned)", "backticks": "`id`",
-    "line end": "a\nb", "command": "; rm -rf x", "up": "../x", "dot": ".", "dots": "..", "dash": "-x",
-    "long": "x" * 10_000, "nul": "a\0b", "surrogate": "a\udcffb", "emoji": "😀", "rtl": "\u202eabc", "escape": "\x1b[31mred",
+    "empty": "",
+    "space": "a b",
+    "quotes": "a'b\"c",
+    "substitution": "$(touch /tmp/kw-owned)",
+    "backticks": "`id`",
+    "line end": "a\nb",
+    "command": "; rm -rf x",
+    "up": "../x",
+    "dot": ".",
+    "dots": "..",
+    "dash": "-x",
+    "long": "x" * 10_000,
+    "nul": "a\0b",
+    "surrogate": "a\udcffb",
+    "emoji": "😀",
+    "rtl": "\u202eabc",
+    "escape": "\x1b[31mred",
 }
 
 
@@ -35,7 +49,17 @@ def test_no_arguments_show_what_to_do_next(kw):
     assert max(width(line) for line in answer.out.splitlines()) <= 80
 
 
-@pytest.mark.parametrize("words", [("nonsense",), ("list", "--nonsense"), ("show",), ("create",), ("create", "nonsense", "a"), ("test", "a", "--timeout", "x")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("nonsense",),
+        ("list", "--nonsense"),
+        ("show",),
+        ("create",),
+        ("create", "nonsense", "a"),
+        ("test", "a", "--timeout", "x"),
+    ],
+)
 def test_a_wrong_call_is_2_and_no_traceback(kw, words):
     answer = kw(*words)
     assert answer.status == 2
@@ -57,21 +81,44 @@ def test_json_failures_are_json_on_stdout(kw):
 @pytest.mark.parametrize("case", HOSTILE, ids=HOSTILE)
 @pytest.mark.parametrize(
     "words",
-    [("show",), ("remove",), ("test",), ("doctor",), ("rollback",), ("export",), ("create", "venv"), ("create", "prefix", "a"), ("create", "script", "a"), ("create", "container", "a"),
-     ("create", "recipe"), ("create", "venv", "a", "--python"), ("create", "venv", "a", "--env"), ("create", "venv", "a", "--slurm"), ("create", "venv", "a", "--module"),
-     ("create", "venv", "a", "--display-name")],
+    [
+        ("show",),
+        ("remove",),
+        ("test",),
+        ("doctor",),
+        ("rollback",),
+        ("export",),
+        ("create", "venv"),
+        ("create", "prefix", "a"),
+        ("create", "script", "a"),
+        ("create", "container", "a"),
+        ("create", "recipe"),
+        ("create", "venv", "a", "--python"),
+        ("create", "venv", "a", "--env"),
+        ("create", "venv", "a", "--slurm"),
+        ("create", "venv", "a", "--module"),
+        ("create", "venv", "a", "--display-name"),
+    ],
     ids=" ".join,
 )
 def test_hostile_words_end_in_a_clear_error_and_touch_nothing(kw, home, words, case):
     before = sorted(p.name for p in home.rglob("*") if "locks" not in str(p))
     value = HOSTILE[case]
-    words = [*words, value] if not words[-1].startswith("--") else [*words[:-1], f"{words[-1]}={value}"]
+    words = (
+        [*words, value] if not words[-1].startswith("--") else [*words[:-1], f"{words[-1]}={value}"]
+    )
     answer = kw(*words, *(["--dry-run"] if words[0] == "create" else []))
     assert answer.status in {0, 1, 2}
     assert "Traceback" not in answer.err
     assert not os.path.exists("/tmp/kw-owned")
     assert "\x1b" not in answer.err.replace("\x1b[31merror", "")
-    left = sorted(p.name for p in home.rglob("*") if "locks" not in str(p) and p.name not in {"index.json", ".local", "share", "kernelwright", "logs", "cache", "probes"})
+    left = sorted(
+        p.name
+        for p in home.rglob("*")
+        if "locks" not in str(p)
+        and p.name
+        not in {"index.json", ".local", "share", "kernelwright", "logs", "cache", "probes"}
+    )
     assert [n for n in left if n not in before] == []
 
 
@@ -111,8 +158,15 @@ def test_storage_of_an_empty_home(kw):
 def test_completion_is_sound_bash(kw):
     script = kw("completion", "bash").out
     assert subprocess.run(["bash", "-n"], input=script, text=True, timeout=30).returncode == 0
-    probe = script + "\nCOMP_WORDS=(kernelwright cr); COMP_CWORD=1; _kernelwright; echo ${COMPREPLY[@]}"
-    assert subprocess.run(["bash", "-c", probe], capture_output=True, text=True, timeout=30).stdout.strip() == "create"
+    probe = (
+        script + "\nCOMP_WORDS=(kernelwright cr); COMP_CWORD=1; _kernelwright; echo ${COMPREPLY[@]}"
+    )
+    assert (
+        subprocess.run(
+            ["bash", "-c", probe], capture_output=True, text=True, timeout=30
+        ).stdout.strip()
+        == "create"
+    )
 
 
 def test_the_command_without_a_runtime_says_so(tmp_path):
@@ -120,19 +174,29 @@ def test_the_command_without_a_runtime_says_so(tmp_path):
     copy.parent.mkdir()
     copy.write_bytes((ROOT / "bin/kernelwright").read_bytes())
     copy.chmod(0o755)
-    out = subprocess.run([copy, "list"], capture_output=True, text=True, timeout=30, env={"PATH": os.environ["PATH"]})
+    out = subprocess.run(
+        [copy, "list"], capture_output=True, text=True, timeout=30, env={"PATH": os.environ["PATH"]}
+    )
     assert out.returncode == 1 and out.stderr.startswith("error: runtime-missing")
 
 
 def test_a_closed_pipe_is_no_traceback(runtime, home):
     env = {**os.environ, "KERNELWRIGHT_HOME": str(home)}
-    out = subprocess.run(["sh", "-c", f"{runtime}/bin/kernelwright list --json | head -c 1"], capture_output=True, text=True, timeout=60, env=env)
+    out = subprocess.run(
+        ["sh", "-c", f"{runtime}/bin/kernelwright list --json | head -c 1"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=env,
+    )
     assert "Traceback" not in out.stderr
 
 
 @pytest.mark.parametrize("text", ["\x1b]0;title\x07x", "\x9b31m", "a\x08b", "\u202e", "\x1b[2J"])
 def test_other_peoples_text_cannot_drive_the_terminal(text):
-    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", printable(text).replace("\ufffd", ""))
+    assert not re.search(
+        r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", printable(text).replace("\ufffd", "")
+    )
 
 
 def test_tables_align_wide_characters():
@@ -149,9 +213,29 @@ def test_errors_are_readable_without_colour(kw):
 def test_list_json_has_the_promised_keys(kw, home):
     kernel = home / ".local/share/jupyter/kernels/mine"
     kernel.mkdir(parents=True)
-    (kernel / "kernel.json").write_text(json.dumps({"argv": ["/bin/true", "{connection_file}"], "display_name": "<b>x</b>", "language": "y"}))
+    (kernel / "kernel.json").write_text(
+        json.dumps(
+            {
+                "argv": ["/bin/true", "{connection_file}"],
+                "display_name": "<b>x</b>",
+                "language": "y",
+            }
+        )
+    )
     rows = {k["name"]: k for k in kw("list", "--json").json()["kernels"]}
-    assert set(rows["mine"]) == {"name", "display_name", "language", "origin", "kind", "launcher", "path", "owned", "visible", "state", "problems"}
+    assert set(rows["mine"]) == {
+        "name",
+        "display_name",
+        "language",
+        "origin",
+        "kind",
+        "launcher",
+        "path",
+        "owned",
+        "visible",
+        "state",
+        "problems",
+    }
     assert rows["mine"]["owned"] is False and rows["mine"]["origin"] == "user"
 
 

@@ -20,7 +20,13 @@ def tree(folder):
 
 
 def install(source, prefix, **env):
-    return subprocess.run([source / "scripts/install.sh", prefix], capture_output=True, text=True, timeout=600, env={**os.environ, "JUPYTER": "0", **env})
+    return subprocess.run(
+        [source / "scripts/install.sh", prefix],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={**os.environ, "JUPYTER": "0", **env},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +40,22 @@ def installed(tmp_path_factory):
 
 def test_the_layout_that_kernels_rely_on(installed):
     _, prefix = installed
-    version = subprocess.run([prefix / "bin/kernelwright", "--version"], capture_output=True, text=True, timeout=60).stdout.split()[1]
+    version = subprocess.run(
+        [prefix / "bin/kernelwright", "--version"], capture_output=True, text=True, timeout=60
+    ).stdout.split()[1]
     assert os.readlink(prefix / "current") == f"versions/{version}"
     assert os.readlink(prefix / "venv") == "current/venv"
     python = prefix / "venv/bin/python"
     code = "import ipykernel, argon2, uv, rattler, zmq, jupyter_client; from kernelwright.paths import runtime_folder; print(runtime_folder({}))"
-    assert subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, timeout=60).stdout.strip() == str(prefix)
-    assert subprocess.run([python, "-I", "-c", "import jupyterlab"], capture_output=True, timeout=60).returncode == 1
+    assert subprocess.run(
+        [python, "-I", "-c", code], capture_output=True, text=True, timeout=60
+    ).stdout.strip() == str(prefix)
+    assert (
+        subprocess.run(
+            [python, "-I", "-c", "import jupyterlab"], capture_output=True, timeout=60
+        ).returncode
+        == 1
+    )
 
 
 def test_the_same_content_again_is_nothing_to_do(installed):
@@ -53,13 +68,25 @@ def test_the_same_content_again_is_nothing_to_do(installed):
 def test_an_upgrade_leaves_what_runs(installed):
     source, prefix = installed
     old = os.readlink(prefix / "current")
-    child = subprocess.Popen([prefix / "venv/bin/python", "-I", "-c", "import sys; input(); import kernelwright.doctor, kernelwright.slurm.broker; print('fine')"],
-                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [
+            prefix / "venv/bin/python",
+            "-I",
+            "-c",
+            "import sys; input(); import kernelwright.doctor, kernelwright.slurm.broker; print('fine')",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     init = source / "lib/kernelwright/__init__.py"
     init.write_text(init.read_text().replace('__version__ = "', '__version__ = "9.'))
     assert install(source, prefix).returncode == 0
     assert os.readlink(prefix / "current") != old
-    assert subprocess.run([prefix / "bin/kernelwright", "--version"], capture_output=True, text=True, timeout=60).stdout.startswith("kernelwright 9.")
+    assert subprocess.run(
+        [prefix / "bin/kernelwright", "--version"], capture_output=True, text=True, timeout=60
+    ).stdout.startswith("kernelwright 9.")
     out, err = child.communicate("\n", timeout=60)
     assert out.strip() == "fine", err
     assert (prefix / old / "complete").exists()
@@ -68,8 +95,14 @@ def test_an_upgrade_leaves_what_runs(installed):
 def test_a_killed_installation_is_made_anew(installed, tmp_path):
     source, _ = installed
     prefix = tmp_path / "p"
-    version = next(line.split('"')[1] for line in (source / "lib/kernelwright/__init__.py").read_text().splitlines() if line.startswith("__version__"))
-    (prefix / "versions" / version / "venv").mkdir(parents=True)  # what a kill leaves: no `complete`
+    version = next(
+        line.split('"')[1]
+        for line in (source / "lib/kernelwright/__init__.py").read_text().splitlines()
+        if line.startswith("__version__")
+    )
+    (prefix / "versions" / version / "venv").mkdir(
+        parents=True
+    )  # what a kill leaves: no `complete`
     assert install(source, prefix).returncode == 0
     assert (prefix / "versions" / version / "complete").exists()
 
@@ -84,9 +117,14 @@ def test_a_prefix_that_cannot_be_written_is_said(alice, tmp_path):
 def test_an_ordinary_user_installs_into_the_home(alice):
     source = tree(alice.home / "source")
     subprocess.run(["chown", "-R", f"{alice.uid}:{alice.gid}", source], check=True)
-    answer = alice.run(["make", "-C", source, "install", f"PREFIX={alice.home}/apps/kernelwright", "JUPYTER=0"], timeout=600)
+    answer = alice.run(
+        ["make", "-C", source, "install", f"PREFIX={alice.home}/apps/kernelwright", "JUPYTER=0"],
+        timeout=600,
+    )
     assert answer.status == 0, answer.stderr
-    assert alice.run([alice.home / "apps/kernelwright/bin/kernelwright", "list", "--json"]).status == 0
+    assert (
+        alice.run([alice.home / "apps/kernelwright/bin/kernelwright", "list", "--json"]).status == 0
+    )
 
 
 def test_a_prefix_with_spaces_is_refused(tmp_path):
@@ -96,13 +134,32 @@ def test_a_prefix_with_spaces_is_refused(tmp_path):
 
 def test_a_bundle_needs_neither_network_nor_a_python(tmp_path):
     source = tree(tmp_path / "source")
-    made = subprocess.run(["make", "-C", source, "bundle", "JUPYTER=0"], capture_output=True, text=True, timeout=600, env={**os.environ, "JUPYTER": "0"})
+    made = subprocess.run(
+        ["make", "-C", source, "bundle", "JUPYTER=0"],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={**os.environ, "JUPYTER": "0"},
+    )
     assert made.returncode == 0, made.stderr
     bundle = next((source / "dist").glob("*.tar"))
     prefix = tmp_path / "prefix"
-    words = ["unshare", "--net", "env", "-i", "PATH=/usr/bin:/bin", "PYTHON=/bin/false", "JUPYTER=0", f"BUNDLE={bundle}", source / "scripts/install.sh", prefix]
+    words = [
+        "unshare",
+        "--net",
+        "env",
+        "-i",
+        "PATH=/usr/bin:/bin",
+        "PYTHON=/bin/false",
+        "JUPYTER=0",
+        f"BUNDLE={bundle}",
+        source / "scripts/install.sh",
+        prefix,
+    ]
     answer = subprocess.run(words, capture_output=True, text=True, timeout=600)
     assert answer.returncode == 0, answer.stderr
     code = "import sys, ssl, sqlite3, ctypes, zmq, rattler, ipykernel; print(sys.base_prefix)"
-    out = subprocess.run([prefix / "venv/bin/python", "-I", "-c", code], capture_output=True, text=True, timeout=60)
+    out = subprocess.run(
+        [prefix / "venv/bin/python", "-I", "-c", code], capture_output=True, text=True, timeout=60
+    )
     assert out.stdout.strip().startswith(str(prefix)), out.stderr

@@ -27,7 +27,9 @@ def build(store, name="a", kernel_id=None, prefix=None):
     draft = store.new_generation(kernel_id, RECIPE)
     draft.prefix.mkdir(exist_ok=True)
     generation = store.finish(draft, RECIPE, Made("prefix", prefix=str(prefix or draft.prefix)), {})
-    spec = kernelspec.kernel_json(generation, recipe_hash="h", runtime=Path("/r"), interrupt_mode="signal")
+    spec = kernelspec.kernel_json(
+        generation, recipe_hash="h", runtime=Path("/r"), interrupt_mode="signal"
+    )
     store.publish(name, spec)
     return generation
 
@@ -138,7 +140,9 @@ def test_killed_builds_are_swept(store):
         "print(d.folder); sys.stdout.flush(); os.kill(os.getpid(), 9)"
     )
     env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "lib")}
-    out = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60)
+    out = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60
+    )
     left = Path(out.stdout.strip())
     assert left.is_dir()
     remove_stale(store, generation.kernel_id)
@@ -161,7 +165,15 @@ def test_storage_root_of_the_site(home, tmp_path):
     draft = store.new_generation(None, RECIPE)
     import pwd
 
-    assert draft.prefix == tmp_path / "scratch" / pwd.getpwuid(os.getuid()).pw_name / "kw" / draft.kernel_id / "1/env"
+    assert (
+        draft.prefix
+        == tmp_path
+        / "scratch"
+        / pwd.getpwuid(os.getuid()).pw_name
+        / "kw"
+        / draft.kernel_id
+        / "1/env"
+    )
     assert draft.folder.is_relative_to(home)
     with pytest.raises(UserError) as caught:
         Store(home, SiteConfig(storage=Storage(root="$NOWHERE/x")), {}).environments()
@@ -224,8 +236,21 @@ MUTATING = "openat,write,fchmod,fsync,rename,renameat,renameat2,close"
 def test_a_writer_killed_at_any_system_call_leaves_old_or_new(tmp_path, call, when):
     path = tmp_path / "kernel.json"
     path.write_text('{"old": 1}')
-    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "lib"), "PYTHONDONTWRITEBYTECODE": "1"}
-    words = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", str(tmp_path), "-e", f"inject={call}:signal=KILL:when={when}"]
+    env = os.environ | {
+        "PYTHONPATH": str(Path(__file__).parents[2] / "lib"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    words = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-P",
+        str(tmp_path),
+        "-e",
+        f"inject={call}:signal=KILL:when={when}",
+    ]
     subprocess.run([*words, sys.executable, "-c", WRITER, path], env=env, timeout=120)
     assert json.loads(path.read_text()) in ({"old": 1}, {"new": "x" * 20000})
 
@@ -237,7 +262,11 @@ def tiny(tmp_path):
         pytest.skip("needs root to mount a small file system")
     folder = tmp_path / "tiny"
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=0777", "tmpfs", folder], check=True, timeout=30)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k,mode=0777", "tmpfs", folder],
+        check=True,
+        timeout=30,
+    )
     yield folder
     subprocess.run(["umount", "-l", folder], check=True, timeout=30)
 
@@ -261,7 +290,9 @@ def test_a_read_only_folder_is_a_clear_error(alice, runtime):
         "try: write_text(Path('ro/x'), 'y')\n"
         "except UserError as e: print(e.code)"
     )
-    assert alice.run([runtime / "venv/bin/python", "-I", "-c", code]).stdout.strip() == "not-writable"
+    assert (
+        alice.run([runtime / "venv/bin/python", "-I", "-c", code]).stdout.strip() == "not-writable"
+    )
 
 
 # --- locks -------------------------------------------------------------------------------------
@@ -273,7 +304,9 @@ def test_a_lock_says_who_holds_it(tmp_path):
         with pytest.raises(UserError) as caught, lock(path, command="other"):
             pass
     assert caught.value.code == "locked"
-    assert "kernelwright create a" in caught.value.message and str(os.getpid()) in caught.value.message
+    assert (
+        "kernelwright create a" in caught.value.message and str(os.getpid()) in caught.value.message
+    )
     assert not path.exists()
 
 
