@@ -107,7 +107,7 @@ def test_the_cell_says_why(chromium, room, name):
     page = context.new_page()
     try:
         page.goto(f"{room.address}lab/tree/{name}.ipynb?reset&token=open")
-        page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]")
+        page.wait_for_selector(".jp-Notebook .cm-content")
         said = run_until_answered(page)
         assert re.sub(r"\s+", " ", SAID[name]) in said
         assert "KernelNotStarted" in said
