@@ -214,7 +214,7 @@ def race(folder, reads):
 
 
 def test_readers_never_see_half_a_file(tmp_path):
-    assert race(tmp_path, 5_000) == []
+    assert race(tmp_path, 20_000) == []
 
 
 @pytest.mark.soak
