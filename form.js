@@ -134,7 +134,7 @@ function addSearch(select) {
     const found = all.reduce((sum, [, options]) => sum + options.filter(fits).length, 0);
     if (words.length) select.size = Math.max(3, Math.min(9, select.options.length + select.children.length));
     else select.removeAttribute("size");
-    say("kw_kernel", words.length ? found + " found" : "");
+    if (words.length) say("kw_kernel", found + " found"); else sayAbout(select);
     return all.flatMap(([, options]) => options).find(fits);
   }
 
@@ -146,6 +146,12 @@ function addSearch(select) {
     const first = filter();
     if (first && box.value) { first.parentNode || filter(); select.value = first.value; select.dispatchEvent(new Event("change", { bubbles: true })); }
   });
+}
+
+// What the site says of the chosen line, such as that its kernel runs in a job of its own.
+function sayAbout(select) {
+  const chosen = select.selectedOptions[0];
+  say("kw_kernel", chosen ? clean(chosen.dataset.kwAbout, 600) : "");
 }
 
 // --- what counts, and what is said about it --------------------------------------------------------
@@ -237,7 +243,7 @@ function start(select) {
   const form = select.form;
   const last = field("kw_last");
   const map = fieldsByChoice(select);
-  const react = () => { showWhatCounts(select, map); checkTitle(select); checkPartition(select); };
+  const react = () => { showWhatCounts(select, map); sayAbout(select); checkTitle(select); checkPartition(select); };
   const on = (id, event, action) => field(id) && field(id).addEventListener(event, action);
 
   describeAll(form);

@@ -44,6 +44,11 @@ class Card
     escaped.gsub(/\r\n|\r|\n/, "&#10;") # an empty line would end the block for markdown
   end
 
+  # Sentences in which `paths` and `commands` stand between backticks, as everywhere in our messages.
+  def prose(text)
+    h(sentence(text)).gsub(/&#96;((?:(?!&#96;).)+)&#96;/) { "<code>#{$1}</code>" }
+  end
+
   def read(name)
     path = File.join(@root, name)
     File.symlink?(path) ? {} : Catalog.read_json(path, LIMIT)
@@ -144,18 +149,23 @@ class Card
   def problems
     list = @report["problems"].is_a?(Array) ? @report["problems"].grep(Hash).first(5) : []
     list.map do |one|
-      words = [one["message"], one["hint"]].compact.map { |text| sentence(text) }.join(" ")
-      "<p class=\"text-muted\">#{h(words)}</p>"
+      "<p class=\"text-muted\">#{[one["message"], one["hint"]].compact.map { |text| prose(text) }.join(" ")}</p>"
     end
   end
 
   def ending
     case @report["state"]
     when "ready" then ready(@report.dig("kernel", "label") || "the kernel")
-    when "failed" then box("danger", "The session could not start", reason, log)
+    when "failed" then box("danger", only? ? "The software could not be made" : "The session could not start", reason, log)
     when "ended" then @report["code"] ? box("warning", "The session is over", reason, log) : paragraph("The session is over.")
     else cut_off
     end
+  end
+
+  # Whether no notebook was wanted: then nothing failed to start.
+  def only?
+    given = read("user_defined_context.json")
+    given["kw_only"] == "1" && given["kw_kernel"].to_s.start_with?("new:", "template:")
   end
 
   # Nobody wrote an ending: the job was taken away (cancelled, walltime, node failure) or never ran.
@@ -178,13 +188,13 @@ class Card
   end
 
   def reason
-    hint = @report["hint"] ? "<p>#{h(sentence(@report["hint"]))}</p>" : ""
-    "<p>#{h(sentence(@report["message"] || "no reason is known"))} <code>#{h(@report["code"] || "unknown")}</code></p>#{hint}"
+    hint = @report["hint"] ? "<p>#{prose(@report["hint"])}</p>" : ""
+    "<p>#{prose(@report["message"] || "no reason is known")} <code>#{h(@report["code"] || "unknown")}</code></p>#{hint}"
   end
 
   def log
     lines = @report["log"].is_a?(Array) ? @report["log"].last(LOG_LINES).map { |line| Text.valid(line)[0, 500] } : []
-    lines.empty? ? nil : "<details open><summary>Last lines of the log</summary><pre>#{h(lines.join("\n"))}</pre></details>"
+    lines.empty? ? nil : "<details open><summary>Details</summary><pre>#{h(lines.join("\n"))}</pre></details>"
   end
 
   def again

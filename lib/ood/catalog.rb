@@ -13,6 +13,14 @@ class Catalog
   KINDS = %w[venv conda container].freeze
   BOUNDS = { "hours" => [4, 1, 12], "cores" => [1, 1, 64], "memory_gb" => [0, 0, 512], "gpus" => [0, 0, 0] }.freeze
 
+  OWN_JOB = "It runs in a job of its own: two jobs are charged, this session's and the kernel's, so keep the session small.".freeze
+
+  # Whether a central kernel or a template is one of those that Slurm starts.
+  def self.own_job?(one)
+    launcher = one["recipe"].is_a?(Hash) ? one["recipe"]["launcher"] : nil
+    launcher.is_a?(Hash) && !launcher["slurm"].nil?
+  end
+
   # The user's home, as `kernelwright` sees it: from passwd, except where KERNELWRIGHT_HOME names another.
   def self.home
     named = ENV["KERNELWRIGHT_HOME"]

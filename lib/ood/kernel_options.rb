@@ -63,7 +63,15 @@ class KernelOptions
     data["data-kw-gpu"] = "required" if kernel["gpu"] == "required"
     partitions = kernel["partitions"]
     data["data-kw-partitions"] = partitions.join(" ") if partitions.is_a?(Array) && !partitions.empty?
-    data
+    data.merge(about(kernel))
+  end
+
+  # What form.js says when the line is chosen.
+  def about(one)
+    words = [Text.clean(one["description"], 300)]
+    words << Catalog::OWN_JOB if Catalog.own_job?(one)
+    words = words.reject(&:empty?).map { |said| said.sub(/(?<![.!?…])\z/, ".") }
+    words.empty? ? {} : { "data-kw-about" => words.join(" ") }
   end
 
   def own
@@ -147,6 +155,7 @@ class KernelOptions
   # State, GPU need and the day of an end, in words: colours say nothing to a screen reader.
   def mark(label, kernel)
     words = [WORDS[kernel["state"]]]
+    words << "counts as two jobs" if Catalog.own_job?(kernel)
     words << "needs a GPU" if kernel["gpu"] == "required"
     words << "until #{kernel["deprecated"]}" if kernel["deprecated"].is_a?(String)
     words << Text.clean(kernel["value"][6..].split("/")[0]) if kernel["value"].to_s.start_with?("group:")
@@ -167,8 +176,8 @@ class KernelOptions
     found = []
     found << ["From a list of packages", "new:packages"] << ["From an environment file", "new:file"] unless lists.empty?
     found << ["From a container image", "new:container"] if kinds.include?("container")
-    found + @catalog.templates.map { |one| [Text.clean(one["label"] || one["name"]), one["value"].to_s] }
-                    .select { |_, value| value.match?(/\Atemplate:[a-z0-9][a-z0-9._-]{0,62}\z/) }
+    found + @catalog.templates.map { |one| [mark(Text.clean(one["label"] || one["name"]), one.slice("recipe")), one["value"].to_s, about(one)] }
+                    .select { |_, value, _| value.match?(/\Atemplate:[a-z0-9][a-z0-9._-]{0,62}\z/) }
   end
 
   def now
