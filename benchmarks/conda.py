@@ -36,12 +36,15 @@ for row in json.load(open(sys.argv[1])):
     inner = rattler.PackageRecord.from_index_json(f"/proc/self/fd/{fd}", row["size"], row["sha256"], row["md5"])
     records.append(rattler.RepoDataRecord(inner, row["fn"], row["url"], row["channel"]))
 asyncio.run(rattler.install(records, sys.argv[2], cache_dir=sys.argv[3], show_progress=False, execute_link_scripts=True))
+os._exit(0)  # as our own command ends: a thread of the engine may still hold on to Python
 """
 SOLVE = """
-import asyncio, json, sys, rattler
+import asyncio, json, os, sys, rattler
 virtual = [v.into_generic() for v in rattler.VirtualPackage.detect()]
 found = asyncio.run(rattler.solve([rattler.Channel(sys.argv[1])], sys.argv[3:], virtual_packages=virtual))
-json.dump([json.loads(r.to_json()) for r in found], open(sys.argv[2], "w"))
+with open(sys.argv[2], "w") as out:
+    json.dump([json.loads(r.to_json()) for r in found], out)
+os._exit(0)
 """
 
 
@@ -50,7 +53,6 @@ class Bench:
 
     def __init__(self, server, work):
         self.server, self.work, self.count = server, work, 0
-        (work / "site.json").write_text(json.dumps({"conda": {"channels": [server.url]}}))
         self.records = work / "records.json"
         self.lock = work / "conda.lock"
         self.call([sys.executable, "-c", SOLVE, server.url, self.records, *SPECS])
@@ -81,7 +83,17 @@ class Bench:
         """`kernelwright create`, without the start test, which all ways of making a kernel would need."""
         self.count += 1
         name = f"k{self.count}"
-        words = ["create", "conda", name, *specs, "--no-test", "--progress", "none"]
+        words = [
+            "create",
+            "conda",
+            name,
+            *specs,
+            "--channel",
+            self.server.url,
+            "--no-test",
+            "--progress",
+            "none",
+        ]
         if lock is not None:
             file = self.work / f"{name}.json"
             file.write_text(
@@ -93,7 +105,6 @@ class Bench:
         return self.call(
             [sys.executable, "-m", "kernelwright", *words],
             KERNELWRIGHT_HOME=str(home),
-            KERNELWRIGHT_SITE_CONFIG=str(self.work / "site.json"),
             KERNELWRIGHT_COMPILE="never",
         )
 

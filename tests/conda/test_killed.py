@@ -186,3 +186,19 @@ def test_two_at_once_build_once(account):
     folders = {out.split("generation ")[1].strip() for out, _ in said}
     assert len(folders) == 1
     assert sum("phase link" in out or "phase solve" in out for out, _ in said) == 1, said
+
+
+def test_the_command_ends_without_the_interpreters_own_end():
+    """A thread of the engine may still hold on to Python then, which would be a fatal error after all was done."""
+    code = (
+        "import atexit, os, runpy, sys, types\n"
+        "sys.modules['rattler'] = types.ModuleType('rattler')\n"
+        "atexit.register(os.abort)\n"
+        "sys.argv = ['kernelwright', '--version']\n"
+        "runpy.run_module('kernelwright', run_name='__main__')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE
+    )
+    assert done.returncode == 0
+    assert done.stdout.startswith("kernelwright ")
