@@ -72,7 +72,7 @@ class serve:
 
     def __init__(self, lab):
         argv = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ServerApp.ip=127.0.0.1", "--ServerApp.port=0", "--allow-root",
-                "--IdentityProvider.token=open", f"--ServerApp.root_dir={lab.home}", "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]  # fmt: skip
+                "--IdentityProvider.token=open", f"--ServerApp.root_dir={lab.home}"]  # fmt: skip
         self.log = open(lab.home.parent / "server.log", "wb")
         self.runtime = Path(lab.environ["JUPYTER_RUNTIME_DIR"])
         self.child = subprocess.Popen(
@@ -112,6 +112,7 @@ def test_the_cell_says_why(chromium, room, name):
         assert re.sub(r"\s+", " ", SAID[name]) in said
         assert "KernelNotStarted" in said
         if PICTURES:
+            page.add_style_tag(content=".Toastify { display: none }")
             page.screenshot(path=Path(PICTURES) / f"diagnosis-{name}.png")
     finally:
         context.close()

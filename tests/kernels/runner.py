@@ -103,8 +103,8 @@ def make_lab(tmp: Path, template: Path, runtime: Path) -> Lab:
     return Lab(home, environ, kernels)
 
 
-def set_up(case: Path, lab: Lab, expected: dict) -> None:
-    """Copy the person's files and do what the person did."""
+def set_up(case: Path, lab: Lab, expected: dict, *, own: str = "envs") -> None:
+    """Copy the person's files and do what the person did; `own` names the folder of its environments."""
     lab.environ.update(
         {k: v.replace("@HOME@", str(lab.home)) for k, v in expected.get("environ", {}).items()}
     )
@@ -122,14 +122,9 @@ def set_up(case: Path, lab: Lab, expected: dict) -> None:
                 )
                 path.write_bytes(data)
     if (case / "setup.sh").exists():
-        done = subprocess.run(
-            ["/bin/bash", "-e", case / "setup.sh"],
-            env=lab.environ,
-            cwd=lab.home,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
+        script = (case / "setup.sh").read_text().replace("envs/", f"{own}/")
+        argv = ["/bin/bash", "-ec", script]
+        done = subprocess.run(argv, env=lab.environ, cwd=lab.home, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
 
 

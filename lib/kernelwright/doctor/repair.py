@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import process
 from ..discovery import discover, write_index
 from ..discovery.kernelspec_file import LIMIT, NAME, read_bytes
 from ..errors import UserError
 from ..store import Store
 from . import mend, repair_owned
 from .diagnose import examine_kernel
+from .install import install_ipykernel, own_folder
 from .pythons import check_ipykernel
 from .search import alike, find_moved
 from .steps import Outcome, Step, keep, spec_text, write_step
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from ..progress import Progress
     from .diagnose import Diagnosis
     from .subject import Around
-
-INSTALL_TIMEOUT = 600.0  # seconds
 
 
 def repair(
@@ -75,20 +73,17 @@ def _find(name: str, around: Around) -> Kernel | None:
 
 def _check_mine(kernel: Kernel, around: Around) -> None:
     folder = os.path.realpath(kernel.path)
-    if kernel.origin in {"site", "group", "jupyter"} and not kernel.owned and not _own(folder):
+    if (
+        kernel.origin in {"site", "group", "jupyter"}
+        and not kernel.owned
+        and not own_folder(folder)
+    ):
         raise UserError(
             "not-yours",
             f"the kernel `{kernel.name}` belongs to others and is not mended from here",
             context={"kernelspec": kernel.path},
             hint=f"`kernelwright clone {kernel.name} NEW` makes a copy of your own; tell {around.site.site.support or 'its owner'}",
         )
-
-
-def _own(folder: str) -> bool:
-    try:
-        return os.stat(folder).st_uid == os.getuid() and os.access(folder, os.W_OK)
-    except OSError:
-        return False
 
 
 def plan(found: Diagnosis, around: Around, progress: Progress, prefix: str | None) -> list[Step]:
@@ -222,7 +217,7 @@ def _install_step(
         lacks = any(
             True for _ in check_ipykernel(Subject(replace(one.kernel, spec=spec), spec, one.around))
         )
-    if not lacks or python is None or not _own(os.path.realpath(Path(python).parent.parent)):
+    if not lacks or python is None or not own_folder(os.path.realpath(Path(python).parent.parent)):
         return []
     text = f"install ipykernel into {Path(python).parent.parent}"
     return [
@@ -234,23 +229,3 @@ def _moved_python(one: Subject, found: Diagnosis, prefix: str | None) -> str | N
     codes = frozenset(p.code for p in found.problems)
     new, _ = _new_place(one, codes, prefix)
     return one.python.replace(str(one.prefix), str(new), 1) if new and one.python else None
-
-
-def install_ipykernel(python: str, around: Around, progress: Progress) -> None:
-    """Install ipykernel for one interpreter by the runtime's uv. Raises UserError `install-failed`."""
-    progress.phase("pip", f"installing ipykernel for {python}")
-    uv = around.runtime / "venv/bin/uv"
-    argv = [str(uv), "pip", "install", "--quiet", "--python", python, "ipykernel"]
-    environ = {
-        k: v
-        for k, v in around.environ.items()
-        if k not in {"VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH"}
-    }
-    result = process.run(argv, timeout=INSTALL_TIMEOUT, env={**environ, "UV_NO_CONFIG": "1"})
-    if not result.ok:
-        raise UserError(
-            "install-failed",
-            f"ipykernel could not be installed for `{python}`",
-            context={"evidence": result.tail()},
-            hint="is there a network here? Try again on a login node",
-        )

@@ -14,6 +14,7 @@ from ..errors import UserError
 from ..model import PrefixSpec, with_lock
 from ..store import Owned, Store, kernelspec, lock, write_json, write_text
 from ..store.atomic import make_folder
+from .install import install_ipykernel, own_folder
 from .owned import made_of, recipe_of
 from .search import find_moved
 from .steps import Outcome, Step, diff
@@ -48,12 +49,25 @@ def plan(one: Subject, found: Diagnosis, progress: Progress, prefix: str | None)
     errors = {p.code for p in found.problems if p.severity == "error"}
     if errors & FILES:
         return [_launch_files(one, folder, recipe, made)]
+    if isinstance(recipe.environment, PrefixSpec) and "ipykernel-missing" in errors and not prefix:
+        return _ipykernel(one, made, progress)
     if prefix is not None or (isinstance(recipe.environment, PrefixSpec) and errors & GONE):
         return _repoint(one, recipe, progress, prefix)
     if errors & GONE and recipe.kind in {"venv", "conda", "container"}:
         what = f"make the environment of `{recipe.name}` again{' from its lock' if _lock(folder, made) else ''}: {made.prefix or recipe.kind}"
         return [Step("environment", what, lambda: rebuild(one, recipe, made, progress))]
     return []
+
+
+def _ipykernel(one: Subject, made: Made, progress: Progress) -> list[Step]:
+    """An environment of the user's own lost ipykernel: it is installed there again."""
+    python = made.interpreter
+    if python is None or made.prefix is None or not own_folder(os.path.realpath(made.prefix)):
+        return []
+    text = f"install ipykernel into {made.prefix}"
+    return [
+        Step("ipykernel-missing", text, lambda: install_ipykernel(python, one.around, progress))
+    ]
 
 
 def builder_for(around: Around, progress: Progress, *, test: bool = True) -> Builder:
