@@ -19,14 +19,19 @@ from kernelwright import process
 from kernelwright.config.model import SiteConfig
 
 ROOT = Path(__file__).resolve().parent.parent
-SHARED = Path("/var/tmp/kernelwright-tests")  # readable by all: a checkout may lie below a private folder
+SHARED = Path(
+    "/var/tmp/kernelwright-tests"
+)  # readable by all: a checkout may lie below a private folder
 
 
 @pytest.fixture(autouse=True)
 def _no_user_settings(monkeypatch):
     """Nothing of the person's own environment decides a test."""
     for name in list(os.environ):
-        if name.startswith(("KERNELWRIGHT_", "JUPYTER_", "SLURM_", "CONDA_")) and name != "JUPYTER_PLATFORM_DIRS":
+        if (
+            name.startswith(("KERNELWRIGHT_", "JUPYTER_", "SLURM_", "CONDA_"))
+            and name != "JUPYTER_PLATFORM_DIRS"
+        ):
             monkeypatch.delenv(name, raising=False)
 
 
@@ -63,15 +68,27 @@ def runtime():
     SHARED.mkdir(mode=0o755, exist_ok=True)
     with open(SHARED / "lock", "w") as gate:
         fcntl.flock(gate, fcntl.LOCK_EX)
-        key = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + (ROOT / "scripts/install.sh").read_bytes())
+        key = hashlib.sha256(
+            (ROOT / "pyproject.toml").read_bytes() + (ROOT / "scripts/install.sh").read_bytes()
+        )
         prefix = SHARED / f"runtime-{key.hexdigest()[:12]}"
         if not (prefix / "ready").exists():
             shutil.rmtree(prefix, ignore_errors=True)
-            subprocess.run([ROOT / "scripts/install.sh", prefix], check=True, timeout=900, stdout=subprocess.DEVNULL)
+            subprocess.run(
+                [ROOT / "scripts/install.sh", prefix],
+                check=True,
+                timeout=900,
+                stdout=subprocess.DEVNULL,
+            )
             (prefix / "ready").touch()
-        package = next((prefix / "current/venv/lib").glob("python3*")) / "site-packages/kernelwright"
+        package = (
+            next((prefix / "current/venv/lib").glob("python3*")) / "site-packages/kernelwright"
+        )
         source, target = f"{ROOT}/lib/kernelwright/", f"{package}/"
-        subprocess.run(["rsync", "-rlp", "--delete", "--checksum", "--exclude=__pycache__", source, target], check=True)
+        subprocess.run(
+            ["rsync", "-rlp", "--delete", "--checksum", "--exclude=__pycache__", source, target],
+            check=True,
+        )
         subprocess.run(["chmod", "-R", "a+rX", package], check=True)
         shutil.copy(ROOT / "bin/kernelwright", prefix / "bin/kernelwright")
     return prefix
@@ -88,10 +105,26 @@ class User:
 
     def run(self, argv, *, timeout=120.0, env=None, cwd=None, stdin=None):
         """Run `argv` as this user in a login-like environment."""
-        base = {"HOME": str(self.home), "USER": self.name, "LOGNAME": self.name, "SHELL": "/bin/bash",
-                "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LANG": "C.UTF-8", "TMPDIR": "/tmp"}
-        words = ["setpriv", f"--reuid={self.uid}", f"--regid={self.gid}", "--init-groups", "--", *map(str, argv)]
-        return process.run(words, timeout=timeout, env=base | (env or {}), cwd=cwd or self.home, stdin=stdin)
+        base = {
+            "HOME": str(self.home),
+            "USER": self.name,
+            "LOGNAME": self.name,
+            "SHELL": "/bin/bash",
+            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+            "LANG": "C.UTF-8",
+            "TMPDIR": "/tmp",
+        }
+        words = [
+            "setpriv",
+            f"--reuid={self.uid}",
+            f"--regid={self.gid}",
+            "--init-groups",
+            "--",
+            *map(str, argv),
+        ]
+        return process.run(
+            words, timeout=timeout, env=base | (env or {}), cwd=cwd or self.home, stdin=stdin
+        )
 
     def prefix(self):
         """The words before a command that make it this user's (for Popen)."""
@@ -115,7 +148,11 @@ def _users():
             name = f"kw{who}{tag}"
             folder = base / name
             extra = [] if who == "carol" else ["-G", group]
-            subprocess.run(["useradd", "-M", "-d", folder, "-s", "/bin/bash", *extra, name], check=True, timeout=60)
+            subprocess.run(
+                ["useradd", "-M", "-d", folder, "-s", "/bin/bash", *extra, name],
+                check=True,
+                timeout=60,
+            )
             entry = pwd.getpwnam(name)
             made[who] = User(name, entry.pw_uid, entry.pw_gid, folder)
         yield made, group

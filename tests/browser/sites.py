@@ -9,18 +9,16 @@ from types import SimpleNamespace
 from portal_tools import portal
 
 
-def private_runtime(folder, runtime):
+def private_runtime(made, runtime):
     """The installed runtime with an etc of its own, so that a story's catalog meets no other test."""
-    made = folder / "runtime"
     (made / "etc").mkdir(parents=True)
     for name in ("bin", "venv"):
         (made / name).symlink_to(runtime / name)
     return made
 
 
-def central_kernel(folder, runtime, name="python"):
-    """A kernelspec of the site: the runtime's own Python."""
-    spec = folder / "kernels" / name
+def central_kernel(spec, runtime):
+    """A kernelspec of the site in the folder `spec`: the runtime's own Python."""
     spec.mkdir(parents=True)
     argv = [str(runtime / "venv/bin/python"), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     (spec / "kernel.json").write_text(
@@ -48,7 +46,7 @@ def site_app(folder, runtime, conf, *words, uv_cache, env=None):
     """The app for the site in `conf`; `runtime` is a private one. Gives home, address, folder, conf and env."""
     home = folder / "home"
     cache = home / ".local/share/kernelwright/cache"
-    cache.mkdir(parents=True)
+    cache.mkdir(parents=True, exist_ok=True)
     (cache / "uv").symlink_to(uv_cache)
     catalog = compile_site(conf, runtime)
     environ = {"KERNELWRIGHT_RUNTIME": str(runtime), "KERNELWRIGHT_CATALOG": str(catalog)}

@@ -124,7 +124,9 @@ def run_until_answered(page):
     output = page.locator(".jp-OutputArea").first
     deadline = time.monotonic() + PATIENCE / 1000
     while time.monotonic() < deadline:
-        if page.locator(".jp-Dialog").count():  # a restart was noticed, or the like: it has only an OK
+        if page.locator(
+            ".jp-Dialog"
+        ).count():  # a restart was noticed, or the like: it has only an OK
             page.keyboard.press("Escape")
         cell.click(timeout=5000)
         page.keyboard.press("Shift+Enter")

@@ -44,10 +44,10 @@ def channel():
 def site(tmp_path_factory, runtime, channel, apptainer, uv_cache):  # noqa: F811
     """A site with a central Python, a channel and Apptainer."""
     folder = tmp_path_factory.mktemp("kinds")
-    own = private_runtime(folder, runtime)
+    own = private_runtime(folder / "runtime", runtime)
     conf = folder / "etc/conf.d"
     conf.mkdir(parents=True)
-    kernel = central_kernel(folder, runtime)
+    kernel = central_kernel(folder / "kernels/python", runtime)
     text = SITE.format(runtime=own, channel=channel.url, apptainer=apptainer, kernel=kernel)
     (conf / "10-site.yaml").write_text(text)
     with site_app(folder, own, conf, uv_cache=uv_cache) as app:

@@ -30,7 +30,9 @@ class Outcome:
     status: int | None = None
 
 
-def start(kernels: Path, name: str, *, environ: dict[str, str], runtime_dir: Path, cwd: Path) -> Outcome:
+def start(
+    kernels: Path, name: str, *, environ: dict[str, str], runtime_dir: Path, cwd: Path
+) -> Outcome:
     """Start kernel `name` of the folder `kernels` and wait for the end of its process."""
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import KernelManager
@@ -39,12 +41,17 @@ def start(kernels: Path, name: str, *, environ: dict[str, str], runtime_dir: Pat
     record.unlink(missing_ok=True)
     specs = KernelSpecManager(kernel_dirs=[str(kernels)], ensure_native_kernel=False)
     connection = runtime_dir / "kernel-1.json"
-    manager = KernelManager(kernel_name=name, kernel_spec_manager=specs, connection_file=str(connection))
+    manager = KernelManager(
+        kernel_name=name, kernel_spec_manager=specs, connection_file=str(connection)
+    )
     process = None
     try:
         try:
             manager.start_kernel(
-                env={**environ, "KW_RECORD": str(record)}, cwd=str(cwd), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+                env={**environ, "KW_RECORD": str(record)},
+                cwd=str(cwd),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
             )
             process = manager.provisioner.process
         except Exception as error:  # noqa: BLE001 - its class is what we want to know

@@ -78,7 +78,11 @@ def test_jupyter_agrees(zoo: Path) -> None:
         listed = manager.get_all_specs()
     logging.getLogger("traitlets").setLevel(logging.NOTSET)
     told = {
-        case.name: "listed" if case.name in listed else "dropped" if case.name in names else "absent"
+        case.name: "listed"
+        if case.name in listed
+        else "dropped"
+        if case.name in names
+        else "absent"
         for case in BAD
         if case.name != "hundred-megabytes"  # Jupyter would really read it
     }
@@ -93,7 +97,18 @@ def test_it_is_quick(zoo: Path) -> None:
     assert time.perf_counter() - begun < 5
 
 
-@pytest.mark.parametrize("data", [b"\x00", b"{" * 5000, b'"' * 9999, b"\xff\xfe", b"\xef\xbb\xbf", b"'" * 999, b"{'a': \xe2\x80\x9c" * 500])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x00",
+        b"{" * 5000,
+        b'"' * 9999,
+        b"\xff\xfe",
+        b"\xef\xbb\xbf",
+        b"'" * 999,
+        b"{'a': \xe2\x80\x9c" * 500,
+    ],
+)
 def test_garbage_never_raises(data: bytes) -> None:
     assert understand(data).problems
 
@@ -106,7 +121,9 @@ def test_every_cut_of_a_good_file_is_broken_or_whole() -> None:
         assert any(p.severity == "error" for p in reading.problems)
 
 
-@pytest.mark.parametrize("piece", [b'\\"', b'"', b"/*", b"'", b"{{", b'"a" ', b",}", b"\xe2\x80\x9c", b"#"])
+@pytest.mark.parametrize(
+    "piece", [b'\\"', b'"', b"/*", b"'", b"{{", b'"a" ', b",}", b"\xe2\x80\x9c", b"#"]
+)
 @pytest.mark.parametrize("head", [b"", b"{", b'{"argv": ["'])
 def test_hostile_repetition_is_read_in_bounded_time(piece: bytes, head: bytes) -> None:
     begun = time.process_time()

@@ -18,7 +18,11 @@ def make(prefix: Path, *kernels: str, base: bool = False) -> Path:
     for name in kernels:
         folder = prefix / "share/jupyter/kernels" / name
         folder.mkdir(parents=True)
-        spec = {"argv": ["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": name, "language": "python"}
+        spec = {
+            "argv": ["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            "display_name": name,
+            "language": "python",
+        }
         (folder / "kernel.json").write_text(json.dumps(spec))
     return prefix
 
@@ -32,7 +36,9 @@ def test_every_way_to_an_environment(tmp_path: Path) -> None:
     make(tmp_path / "var/fromvar")
     (home / ".conda").mkdir()
     (home / ".conda/environments.txt").write_text(f"{listed}\n/gone/away\n{listed}\nnot absolute\n")
-    (home / ".condarc").write_text(f"channels:\n  - x\nenvs_dirs:\n  # mine\n  - {tmp_path}/rc  # here\n  - ~/none\npkgs_dirs: [a]\n")
+    (home / ".condarc").write_text(
+        f"channels:\n  - x\nenvs_dirs:\n  # mine\n  - {tmp_path}/rc  # here\n  - ~/none\npkgs_dirs: [a]\n"
+    )
     found = environments(home, {"CONDA_ENVS_PATH": f"{tmp_path}/var"})
     assert [(e.name, e.prefix) for e in found] == [
         ("listed", str(listed)),
@@ -41,7 +47,11 @@ def test_every_way_to_an_environment(tmp_path: Path) -> None:
         ("fromrc", str(tmp_path / "rc/fromrc")),
         ("inner", str(home / "miniforge3/envs/inner")),
     ]
-    kernels = [k for k in discover(home=home, environ={"PATH": "/bin"}, site=SiteConfig()) if k.origin == "conda"]
+    kernels = [
+        k
+        for k in discover(home=home, environ={"PATH": "/bin"}, site=SiteConfig())
+        if k.origin == "conda"
+    ]
     assert [k.name for k in kernels] == ["inner", "inner-ir", "listed"]
     assert not any(k.visible for k in kernels)
 
@@ -66,5 +76,9 @@ def test_one_bad_environment_takes_nothing_down(tmp_path: Path) -> None:
     make(tmp_path / ".conda/envs/good", "python3")
     bad = make(tmp_path / ".conda/envs/bad", "python3")
     (bad / "share/jupyter/kernels/python3/kernel.json").write_text("{")
-    rows = {k.name: k.state for k in discover(home=tmp_path, environ={}, site=SiteConfig()) if k.origin == "conda"}
+    rows = {
+        k.name: k.state
+        for k in discover(home=tmp_path, environ={}, site=SiteConfig())
+        if k.origin == "conda"
+    }
     assert rows == {"bad": "broken", "good": "ok"}

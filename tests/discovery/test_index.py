@@ -43,12 +43,16 @@ def test_written_once_and_private(tmp_path: Path) -> None:
     assert write_index(tmp_path, listing(tmp_path), "n1")
 
 
-def test_unchanged_files_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unchanged_files_are_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(tmp_path, "one")
     write_index(tmp_path, listing(tmp_path), "n")
     opened: list[str] = []
     real = os.open
-    monkeypatch.setattr(os, "open", lambda path, *a, **k: (opened.append(str(path)), real(path, *a, **k))[1])
+    monkeypatch.setattr(
+        os, "open", lambda path, *a, **k: (opened.append(str(path)), real(path, *a, **k))[1]
+    )
     assert user(tmp_path)["one"].display_name == "One"
     assert not [path for path in opened if "/one/" in path]
 
@@ -128,9 +132,16 @@ def test_owned_kernels_show_their_kind_and_watch_their_interpreter(tmp_path: Pat
     generation.mkdir(parents=True)
     (generation / "launch.sh").write_text("#!/bin/sh\n")
     (generation / "launch.sh").chmod(0o755)
-    (generation / "made.json").write_text('{"kind": "venv", "interpreter": "/home/gone/python", "prefix": null}')
+    (generation / "made.json").write_text(
+        '{"kind": "venv", "interpreter": "/home/gone/python", "prefix": null}'
+    )
     (generation.parent / "launcher.json").write_text('{"slurm": {"partition": "p"}}')
-    put(tmp_path, "mine", argv=[str(generation / "launch.sh"), "{connection_file}"], metadata={"kernelwright": {"id": "ab12"}})
+    put(
+        tmp_path,
+        "mine",
+        argv=[str(generation / "launch.sh"), "{connection_file}"],
+        metadata={"kernelwright": {"id": "ab12"}},
+    )
     kernel = user(tmp_path)["mine"]
     assert (kernel.owned, kernel.kind, kernel.launcher) == (True, "venv", "slurm")
     assert kernel.problems[0].code == "interpreter-not-found"

@@ -20,7 +20,12 @@ OLD = 1_700_000_000
 def put(home: Path, name: str, root: str = ".local/share/jupyter/kernels", **keys: object) -> Path:
     folder = home / root / name
     folder.mkdir(parents=True, exist_ok=True)
-    spec = {"argv": [str(home / "bin/python"), "{connection_file}"], "display_name": name, "language": "python", **keys}
+    spec = {
+        "argv": [str(home / "bin/python"), "{connection_file}"],
+        "display_name": name,
+        "language": "python",
+        **keys,
+    }
     (folder / "kernel.json").write_text(json.dumps(spec))
     return folder
 
@@ -54,14 +59,21 @@ def environment(home: Path) -> dict[str, str]:
 def long_way(home: Path, environ: dict[str, str]) -> list:
     kernels = discover(home=home, environ=environ, site=SiteConfig())
     write_index(home, kernels)
-    return [[k.name, k.display_name, k.state, k.path, k.visible, [p.code for p in k.problems]] for k in kernels]
+    return [
+        [k.name, k.display_name, k.state, k.path, k.visible, [p.code for p in k.problems]]
+        for k in kernels
+    ]
 
 
 def short_way(environ: dict[str, str]) -> list | None:
     text = known.answer(environ)
     rows = None if text is None else json.loads(text)["kernels"]
     keys = ("name", "display_name", "state", "path", "visible")
-    return None if rows is None else [[*(r[k] for k in keys), [p["code"] for p in r["problems"]]] for r in rows]
+    return (
+        None
+        if rows is None
+        else [[*(r[k] for k in keys), [p["code"] for p in r["problems"]]] for r in rows]
+    )
 
 
 def test_unchanged(home: Path) -> None:
@@ -118,7 +130,14 @@ def test_groups_have_no_short_way(home: Path) -> None:
     from kernelwright.config.model import Groups
 
     environ = environment(home)
-    write_index(home, discover(home=home, environ=environ, site=SiteConfig(groups=Groups(folders=("/nowhere/{group}",)))))
+    write_index(
+        home,
+        discover(
+            home=home,
+            environ=environ,
+            site=SiteConfig(groups=Groups(folders=("/nowhere/{group}",))),
+        ),
+    )
     assert short_way(environ) is None
 
 

@@ -34,8 +34,17 @@ ENVIRONMENTS = {
 
 
 @pytest.fixture
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> tuple[Path, dict[str, str]]:
-    for name in ("JUPYTER_PATH", "JUPYTER_DATA_DIR", "XDG_DATA_HOME", "JUPYTER_PREFER_ENV_PATH", "IPYTHONDIR", "CONDA_PREFIX"):
+def surroundings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> tuple[Path, dict[str, str]]:
+    for name in (
+        "JUPYTER_PATH",
+        "JUPYTER_DATA_DIR",
+        "XDG_DATA_HOME",
+        "JUPYTER_PREFER_ENV_PATH",
+        "IPYTHONDIR",
+        "CONDA_PREFIX",
+    ):
         monkeypatch.delenv(name, raising=False)
     home = tmp_path / "home"
     home.mkdir()
@@ -117,7 +126,9 @@ def test_names_that_differ_in_case(surroundings: tuple[Path, dict[str, str]]) ->
 
 
 @pytest.mark.parametrize("surroundings", ["plain"], indirect=True)
-def test_unreadable_home_is_an_entry_not_an_end(surroundings: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_home_is_an_entry_not_an_end(
+    surroundings: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     import os
 
     tmp, environ = surroundings
@@ -141,7 +152,15 @@ def test_the_kernelspecs_of_a_session_are_not_the_users(tmp_path: Path) -> None:
     home, session = tmp_path / "home", tmp_path / "kernelwright.x1"
     for folder in (home / ".local/share/jupyter/kernels/rna", session / "jupyter/kernels/rna"):
         folder.mkdir(parents=True)
-        (folder / "kernel.json").write_text(json.dumps({"argv": ["/bin/true", "{connection_file}"], "display_name": "RNA", "language": "x"}))
-    environ = {"PATH": "/usr/bin", "JUPYTER_PATH": f"{session}/jupyter", "KERNELWRIGHT_SESSION": str(session)}
+        (folder / "kernel.json").write_text(
+            json.dumps(
+                {"argv": ["/bin/true", "{connection_file}"], "display_name": "RNA", "language": "x"}
+            )
+        )
+    environ = {
+        "PATH": "/usr/bin",
+        "JUPYTER_PATH": f"{session}/jupyter",
+        "KERNELWRIGHT_SESSION": str(session),
+    }
     found = [k for k in discover(home=home, environ=environ, site=SiteConfig()) if k.name == "rna"]
     assert [(k.origin, k.state, k.visible) for k in found] == [("user", "ok", True)]

@@ -120,7 +120,9 @@ def put(place: Path, name: str, shape: Shape) -> Path:
     script(folder / "empty", "")
     spec = {"argv": shape.argv, "display_name": name, "language": "python", **shape.keys}
     words = json.dumps(spec | ({"env": shape.env} if shape.env else {}))
-    words = words.replace("{record}", str(place / "run/record.json")).replace("{path}", str(place / "onpath"))
+    words = words.replace("{record}", str(place / "run/record.json")).replace(
+        "{path}", str(place / "onpath")
+    )
     (folder / "kernel.json").write_text(words)
     return folder
 
@@ -136,7 +138,9 @@ def test_shape(place: Path, name: str) -> None:
     told = predict(reading.spec, str(folder), environ=environ, cwd=str(cwd))
     logging.getLogger("traitlets").setLevel(logging.CRITICAL + 1)
     try:
-        seen = starter.start(place / "kernels", name, environ=environ, runtime_dir=place / "run", cwd=cwd)
+        seen = starter.start(
+            place / "kernels", name, environ=environ, runtime_dir=place / "run", cwd=cwd
+        )
     finally:
         logging.getLogger("traitlets").setLevel(logging.NOTSET)
 
@@ -149,7 +153,12 @@ def test_shape(place: Path, name: str) -> None:
         return
     assert seen.record is not None
     assert seen.record["file"] == shape.reaches
-    if name not in {"bash-lc", "env-i", "env-python", "connection-in-env-word"} and "starter" not in str(told.argv[0]):
+    if name not in {
+        "bash-lc",
+        "env-i",
+        "env-python",
+        "connection-in-env-word",
+    } and "starter" not in str(told.argv[0]):
         argv = [word.replace(F, seen.connection_file) for word in told.argv]
         ran = [seen.record["program"], *seen.record["argv"]]
         assert ran[-len(argv) + 1 :] == argv[1:] or name in {"relative", "bash-script"}

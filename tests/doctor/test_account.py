@@ -30,7 +30,10 @@ def test_a_clean_account(tmp_path: Path) -> None:
 
 
 def test_variables(tmp_path: Path) -> None:
-    assert codes(around(tmp_path, XDG_RUNTIME_DIR="/run/user/99999", HOME="/elsewhere")) == {"runtime-folder-missing", "home-differs"}
+    assert codes(around(tmp_path, XDG_RUNTIME_DIR="/run/user/99999", HOME="/elsewhere")) == {
+        "runtime-folder-missing",
+        "home-differs",
+    }
 
 
 def test_home_missing(tmp_path: Path) -> None:
@@ -39,7 +42,14 @@ def test_home_missing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "options", "found"),
-    [("nfs4", "", True), ("lustre", "", True), ("lustre", "flock", False), ("lustre", "localflock", True), ("ext4", "", False), ("gpfs", "", True)],
+    [
+        ("nfs4", "", True),
+        ("lustre", "", True),
+        ("lustre", "flock", False),
+        ("lustre", "localflock", True),
+        ("ext4", "", False),
+        ("gpfs", "", True),
+    ],
 )
 def test_history_on_a_network_disk(tmp_path: Path, kind: str, options: str, found: bool) -> None:
     mounts = tmp_path / "mountinfo"
@@ -81,7 +91,9 @@ def test_start_files_say_the_line(tmp_path: Path) -> None:
 def test_stale_locks(tmp_path: Path) -> None:
     folder = tmp_path / ".local/share/kernelwright/locks"
     folder.mkdir(parents=True)
-    (folder / "old.lock").write_text(json.dumps({"host": "n1", "pid": 3, "command": "kernelwright update x", "since": 1}))
+    (folder / "old.lock").write_text(
+        json.dumps({"host": "n1", "pid": 3, "command": "kernelwright update x", "since": 1})
+    )
     os.utime(folder / "old.lock", (1, 1))
     (folder / "fresh.lock").write_text("{}")
     found = [p for p in check_account(around(tmp_path)) if p.code == "stale-lock"]
@@ -110,7 +122,12 @@ def test_quota_junk(junk: str) -> None:
 def test_a_full_home(tmp_path: Path) -> None:
     home = tmp_path / "full"
     home.mkdir()
-    if os.getuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", home], check=False).returncode:
+    if (
+        os.getuid() != 0
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64k", "none", home], check=False
+        ).returncode
+    ):
         pytest.skip("needs root and the right to mount a small file system")
     try:
         handle = os.open(home / "big", os.O_WRONLY | os.O_CREAT)

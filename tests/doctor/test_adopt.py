@@ -31,7 +31,9 @@ def place(tmp_path: Path) -> Around:
     return Around(home, {"HOME": str(home), "PATH": "/usr/bin:/bin"}, SiteConfig(), runtime)
 
 
-def put(place: Around, name: str = "mine", folder: str = ".local/share/jupyter/kernels", **keys: object) -> Path:
+def put(
+    place: Around, name: str = "mine", folder: str = ".local/share/jupyter/kernels", **keys: object
+) -> Path:
     target = place.home / folder / name
     target.mkdir(parents=True)
     spec = {"argv": ARGV, "display_name": "Zoë", "language": "python", **keys}
@@ -44,17 +46,36 @@ def take(place: Around, target: str = "mine", **options: object):
 
 
 def spec_of(place: Around, name: str = "mine") -> dict:
-    return json.loads((place.home / ".local/share/jupyter/kernels" / name / "kernel.json").read_text())
+    return json.loads(
+        (place.home / ".local/share/jupyter/kernels" / name / "kernel.json").read_text()
+    )
 
 
 def test_what_is_kept(place: Around) -> None:
-    before = {"env": {"A": "$HOME/x"}, "codemirror_mode": "q", "metadata": {"debugger": False, "x": 1}, "path": "/y"}
+    before = {
+        "env": {"A": "$HOME/x"},
+        "codemirror_mode": "q",
+        "metadata": {"debugger": False, "x": 1},
+        "path": "/y",
+    }
     folder = put(place, **before)
     (folder / "logo-64x64.png").write_bytes(b"png")
     done = take(place)
     after = spec_of(place)
-    assert list(after)[:7] == ["argv", "display_name", "language", "env", "codemirror_mode", "metadata", "path"]
-    assert (after["display_name"], after["env"], after["codemirror_mode"]) == ("Zoë", {"A": "$HOME/x"}, "q")
+    assert list(after)[:7] == [
+        "argv",
+        "display_name",
+        "language",
+        "env",
+        "codemirror_mode",
+        "metadata",
+        "path",
+    ]
+    assert (after["display_name"], after["env"], after["codemirror_mode"]) == (
+        "Zoë",
+        {"A": "$HOME/x"},
+        "q",
+    )
     assert after["metadata"]["x"] == 1
     assert after["argv"][0].endswith("/1/launch.sh")
     assert (folder / "logo-64x64.png").read_bytes() == b"png"
@@ -62,7 +83,11 @@ def test_what_is_kept(place: Around) -> None:
     assert json.loads(backup.read_text())["env"] == {"A": "$HOME/x"}
     owned = Store(place.home, SiteConfig(), {}).find("mine")
     recipe = Store(place.home, SiteConfig(), {}).generation(owned.id).recipe
-    assert (recipe.isolation.user_site, recipe.isolation.pythonpath, recipe.isolation.ld_library_path) == (True, True, True)
+    assert (
+        recipe.isolation.user_site,
+        recipe.isolation.pythonpath,
+        recipe.isolation.ld_library_path,
+    ) == (True, True, True)
 
 
 def test_what_was_kept_survives_an_edit(place: Around) -> None:
@@ -84,7 +109,9 @@ def test_scripts_beside_kernel_json_come_along(place: Around) -> None:
     (folder / "start.sh").chmod(0o755)
     take(place)
     kept = place.home / ".local/share/kernelwright/kernels"
-    assert [p.relative_to(kept).parts[1:] for p in kept.rglob("resources/start.sh")] == [("resources", "start.sh")]
+    assert [p.relative_to(kept).parts[1:] for p in kept.rglob("resources/start.sh")] == [
+        ("resources", "start.sh")
+    ]
     launch = next(kept.rglob("1/launch.sh")).read_text()
     assert "resources/start.sh" in launch
 
@@ -172,7 +199,9 @@ def test_refusals(place: Around, keys: dict, code: str) -> None:
     assert not (place.home / ".local/share/kernelwright/kernels").exists()
 
 
-@pytest.mark.parametrize("target", ["nobody", "/nowhere", "/nowhere/kernel.json", "", "..", "a/b", "\x00"])
+@pytest.mark.parametrize(
+    "target", ["nobody", "/nowhere", "/nowhere/kernel.json", "", "..", "a/b", "\x00"]
+)
 def test_what_is_not_there(place: Around, target: str) -> None:
     with pytest.raises(UserError):
         take(place, target)
@@ -203,13 +232,19 @@ def test_a_prefix_for_a_bare_python(place: Around) -> None:
     assert (recipe.kind, recipe.environment.path, recipe.command) == ("prefix", sys.prefix, ())
 
 
-def test_an_unprivileged_user_adopts_a_kernel_that_others_can_read_only(alice, runtime, tmp_path: Path) -> None:
+def test_an_unprivileged_user_adopts_a_kernel_that_others_can_read_only(
+    alice, runtime, tmp_path: Path
+) -> None:
     """A shared kernelspec in a folder of root's becomes alice's own; root's stays as it is."""
     shared = Path("/var/tmp/kernelwright-tests") / f"shared-{os.getpid()}"
     try:
         (shared / "k").mkdir(parents=True)
         python = next((runtime / "current/venv/bin").glob("python"))
-        (shared / "k/kernel.json").write_text(json.dumps({"argv": [str(python), *ARGV[1:]], "display_name": "K", "language": "python"}))
+        (shared / "k/kernel.json").write_text(
+            json.dumps(
+                {"argv": [str(python), *ARGV[1:]], "display_name": "K", "language": "python"}
+            )
+        )
         command = str(runtime / "bin/kernelwright")
         done = alice.run([command, "adopt", str(shared / "k"), "--json"], timeout=300)
         assert done.status == 0, done.stdout + done.stderr
@@ -219,7 +254,10 @@ def test_an_unprivileged_user_adopts_a_kernel_that_others_can_read_only(alice, r
         assert (alice.home / ".local/share/kernelwright/index.json").stat().st_mode & 0o777 == 0o600
         (shared / "k").chmod(0o700)
         refused = alice.run([command, "adopt", str(shared / "k"), "--json"], timeout=120)
-        assert json.loads(refused.stdout)["error"]["code"] in {"no-such-kernel", "kernelspec-unreadable"}
+        assert json.loads(refused.stdout)["error"]["code"] in {
+            "no-such-kernel",
+            "kernelspec-unreadable",
+        }
     finally:
         shutil.rmtree(shared, ignore_errors=True)
 
@@ -227,5 +265,9 @@ def test_an_unprivileged_user_adopts_a_kernel_that_others_can_read_only(alice, r
 def test_discovery_calls_it_ours(place: Around) -> None:
     put(place)
     take(place)
-    kernel = next(k for k in discover(home=place.home, environ=place.environ, site=SiteConfig()) if k.name == "mine")
+    kernel = next(
+        k
+        for k in discover(home=place.home, environ=place.environ, site=SiteConfig())
+        if k.name == "mine"
+    )
     assert (kernel.owned, kernel.kind, kernel.state) == (True, "prefix", "ok")

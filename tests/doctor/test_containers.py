@@ -50,7 +50,9 @@ def problems(tmp: Path, argv: list[str] | None = None, text: str | None = None) 
     (tmp / "apptainer").write_text("#!/bin/sh\n")
     (tmp / "apptainer").chmod(0o755)
     around = Around(home, {"PATH": f"{tmp}:/usr/bin:/bin", "HOME": str(home)}, SiteConfig(), tmp)
-    kernel = next(k for k in discover(home=home, environ=around.environ, site=SiteConfig()) if k.name == "k")
+    kernel = next(
+        k for k in discover(home=home, environ=around.environ, site=SiteConfig()) if k.name == "k"
+    )
     return {p.code: p for p in examine_kernel(kernel, around).problems}
 
 
@@ -100,20 +102,45 @@ def test_sound(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_faults(tmp_path: Path, words: list[str], code: str, severity: str) -> None:
     inner = INNER if words else []
-    found = problems(tmp_path, ["apptainer", "exec", *words, *inner, *([] if words else ["--env", "A={connection_file}"])])
+    found = problems(
+        tmp_path,
+        ["apptainer", "exec", *words, *inner, *([] if words else ["--env", "A={connection_file}"])],
+    )
     assert found[code].severity == severity
 
 
 def test_a_bind_of_the_runtime_folder_shows_the_connection_file(tmp_path: Path) -> None:
     folder = tmp_path / "home/.local/share/jupyter"
-    found = problems(tmp_path, ["apptainer", "exec", "-c", "--bind", f"{folder}", "docker://a/b", *INNER])
+    found = problems(
+        tmp_path, ["apptainer", "exec", "-c", "--bind", f"{folder}", "docker://a/b", *INNER]
+    )
     assert "connection-file-invisible" not in found
 
 
 def test_parse() -> None:
-    call = parse_call(("env", "A=1", "singularity", "-s", "exec", "--nv", "-B", "/a:/b:ro,/c", "--env", "X=1", "img.sif", "python3", "-x"))
+    call = parse_call(
+        (
+            "env",
+            "A=1",
+            "singularity",
+            "-s",
+            "exec",
+            "--nv",
+            "-B",
+            "/a:/b:ro,/c",
+            "--env",
+            "X=1",
+            "img.sif",
+            "python3",
+            "-x",
+        )
+    )
     assert call is not None
-    assert (call.image, call.binds, call.command) == ("img.sif", ("/a:/b:ro,/c",), ("python3", "-x"))
+    assert (call.image, call.binds, call.command) == (
+        "img.sif",
+        ("/a:/b:ro,/c",),
+        ("python3", "-x"),
+    )
     assert parse_call(("/usr/bin/python3", "-m", "x")) is None
 
 
@@ -121,10 +148,15 @@ def test_recipes_keep_behaviour(tmp_path: Path) -> None:
     spec = {"argv": ["apptainer", "exec", "--rocm", "-B", "/a:/b:ro,/c", "/i.sif", "Rscript", "-e", "IRkernel::main()", "{connection_file}"],
             "display_name": "R", "language": "R", "env": {"A": "$HOME/x"}}  # fmt: skip
     recipe = recipe_for("r", spec, tmp_path, tmp_path)
-    assert recipe.environment == ContainerSpec("/i.sif", gpu="rocm", bind=(Bind("/a", "/b", "ro"), Bind("/c")))
+    assert recipe.environment == ContainerSpec(
+        "/i.sif", gpu="rocm", bind=(Bind("/a", "/b", "ro"), Bind("/c"))
+    )
     assert recipe.command == ("Rscript", "-e", "IRkernel::main()", "{connection_file}")
     assert (recipe.language, recipe.env) == ("r", {"A": "${HOME}/x"})
-    unknown = {**spec, "argv": ["apptainer", "exec", "--fakeroot", "/i.sif", "python3", "{connection_file}"]}
+    unknown = {
+        **spec,
+        "argv": ["apptainer", "exec", "--fakeroot", "/i.sif", "python3", "{connection_file}"],
+    }
     opaque = recipe_for("r", unknown, tmp_path, tmp_path)
     assert isinstance(opaque.environment, ScriptSpec)
     assert opaque.command == tuple(unknown["argv"])

@@ -26,7 +26,12 @@ def around(home: Path, **environ: str) -> Around:
 def put(home: Path, name: str, argv: list[str] | None = None, **keys: object) -> Path:
     folder = home / ".local/share/jupyter/kernels" / name
     folder.mkdir(parents=True)
-    spec = {"argv": argv or [sys.executable, "-m", "ipykernel_launcher", "-f", F], "display_name": name, "language": "python", **keys}
+    spec = {
+        "argv": argv or [sys.executable, "-m", "ipykernel_launcher", "-f", F],
+        "display_name": name,
+        "language": "python",
+        **keys,
+    }
     (folder / "kernel.json").write_text(json.dumps(spec))
     return folder
 
@@ -42,7 +47,9 @@ def environment(prefix: Path, *packages: str, version: str = "3.11") -> Path:
 
 def codes(home: Path, name: str, where: Around | None = None) -> dict[str, str]:
     where = where or around(home)
-    kernel = next(k for k in discover(home=home, environ=where.environ, site=SiteConfig()) if k.name == name)
+    kernel = next(
+        k for k in discover(home=home, environ=where.environ, site=SiteConfig()) if k.name == name
+    )
     return {p.code: p.severity for p in examine_kernel(kernel, where).problems}
 
 
@@ -71,7 +78,9 @@ def test_variables_of_the_session(tmp_path: Path) -> None:
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib/libstdc++.so.6").write_bytes(b"x" * 100)
     assert codes(tmp_path, "k", around(tmp_path, PYTHONPATH="/x")) == {"python-path-leaks": "note"}
-    assert codes(tmp_path, "k", around(tmp_path, PYTHONHOME="/x")) == {"python-path-leaks": "warning"}
+    assert codes(tmp_path, "k", around(tmp_path, PYTHONHOME="/x")) == {
+        "python-path-leaks": "warning"
+    }
     libraries = around(tmp_path, LD_LIBRARY_PATH=f"{tmp_path}/lib")
     assert codes(tmp_path, "k", libraries) == {}
     (prefix / "lib/libstdc++.so.6").write_bytes(b"x" * 100)
@@ -85,7 +94,9 @@ def test_ipykernel_in_other_places(tmp_path: Path) -> None:
     put(tmp_path, "k", [str(prefix / "bin/python"), "-m", "ipykernel", "-f", F])
     assert codes(tmp_path, "k") == {"ipykernel-missing": "error"}
     (tmp_path / "more/ipykernel").mkdir(parents=True)
-    assert "ipykernel-missing" not in codes(tmp_path, "k", around(tmp_path, PYTHONPATH=f"{tmp_path}/more"))
+    assert "ipykernel-missing" not in codes(
+        tmp_path, "k", around(tmp_path, PYTHONPATH=f"{tmp_path}/more")
+    )
     (prefix / "lib/python3.11/site-packages").mkdir(parents=True)
     (tmp_path / ".local/lib/python3.11/site-packages/ipykernel").mkdir(parents=True)
     assert "ipykernel-missing" not in codes(tmp_path, "k")
@@ -130,8 +141,16 @@ def test_slow_file_systems(tmp_path: Path) -> None:
     prefix = environment(tmp_path / "env", "ipykernel")
     put(tmp_path, "k", [str(prefix / "bin/python"), "-m", "ipykernel_launcher", "-f", F])
     mounts = tmp_path / "mountinfo"
-    mounts.write_text(f"1 0 0:1 / / rw - ext4 a rw\n2 1 0:2 / {tmp_path}/env rw - lustre b rw\nbroken line\n")
-    where = Around(tmp_path, {"HOME": str(tmp_path), "PATH": "/bin"}, SiteConfig(), tmp_path, mountinfo=str(mounts))
+    mounts.write_text(
+        f"1 0 0:1 / / rw - ext4 a rw\n2 1 0:2 / {tmp_path}/env rw - lustre b rw\nbroken line\n"
+    )
+    where = Around(
+        tmp_path,
+        {"HOME": str(tmp_path), "PATH": "/bin"},
+        SiteConfig(),
+        tmp_path,
+        mountinfo=str(mounts),
+    )
     assert codes(tmp_path, "k", where) == {"environment-on-network-disk": "note"}
 
 
@@ -141,20 +160,43 @@ def test_a_failing_check_hides_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     def bad(_subject: object) -> list:
         raise KeyError("x")
 
-    monkeypatch.setattr(sys.modules["kernelwright.doctor.diagnose"], "CHECKS", (bad, *sys.modules["kernelwright.doctor.diagnose"].CHECKS))
+    monkeypatch.setattr(
+        sys.modules["kernelwright.doctor.diagnose"],
+        "CHECKS",
+        (bad, *sys.modules["kernelwright.doctor.diagnose"].CHECKS),
+    )
     put(tmp_path, "k", ["/home/gone/python", F])
     assert set(codes(tmp_path, "k")) == {"interpreter-not-found", "check-failed"}
     assert module is not None
 
 
-@pytest.mark.parametrize("spec", [b"{}", b"[]", b"", b'{"argv": [1]}', b'{"argv": {"a": 1}}', b'{"argv": [""]}', b'{"env": 3, "argv": ["x", "\\u0000"]}', b'{"metadata": {"kernelwright": {"id": "x"}}, "argv": ["/a/b"]}', b'{"metadata": {"kernelwright": {"id": "../.."}}, "argv": [7]}', b'{"argv": ["bash", "-c"]}', b'{"argv": ["apptainer"]}', b'{"argv": ["env"]}', b'{"language": 3, "argv": ["python"]}'])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        b"{}",
+        b"[]",
+        b"",
+        b'{"argv": [1]}',
+        b'{"argv": {"a": 1}}',
+        b'{"argv": [""]}',
+        b'{"env": 3, "argv": ["x", "\\u0000"]}',
+        b'{"metadata": {"kernelwright": {"id": "x"}}, "argv": ["/a/b"]}',
+        b'{"metadata": {"kernelwright": {"id": "../.."}}, "argv": [7]}',
+        b'{"argv": ["bash", "-c"]}',
+        b'{"argv": ["apptainer"]}',
+        b'{"argv": ["env"]}',
+        b'{"language": 3, "argv": ["python"]}',
+    ],
+)
 def test_no_check_stumbles(tmp_path: Path, spec: bytes) -> None:
     folder = tmp_path / ".local/share/jupyter/kernels/k"
     folder.mkdir(parents=True)
     (folder / "kernel.json").write_bytes(spec)
     assert "check-failed" not in codes(tmp_path, "k")
     for probe in (False, True):
-        kernel = next(k for k in discover(home=tmp_path, environ={}, site=SiteConfig()) if k.name == "k")
+        kernel = next(
+            k for k in discover(home=tmp_path, environ={}, site=SiteConfig()) if k.name == "k"
+        )
         examine_kernel(kernel, around(tmp_path), probe=probe)
 
 
@@ -173,7 +215,9 @@ def test_probe(tmp_path: Path) -> None:
 
 def test_quick_is_bounded(tmp_path: Path) -> None:
     put(tmp_path, "k", ["/home/gone/python", F])
-    kernel = next(k for k in discover(home=tmp_path, environ={}, site=SiteConfig()) if k.name == "k")
+    kernel = next(
+        k for k in discover(home=tmp_path, environ={}, site=SiteConfig()) if k.name == "k"
+    )
     begun = time.monotonic()
     found = quick(around(tmp_path), kernel)
     assert time.monotonic() - begun < 2
@@ -182,8 +226,19 @@ def test_quick_is_bounded(tmp_path: Path) -> None:
 
 
 def call(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environ = {"HOME": str(home), "KERNELWRIGHT_HOME": str(home), "PATH": "/usr/bin:/bin", "LANG": "C"}
-    return subprocess.run([sys.executable, "-m", "kernelwright", *words], env=environ, capture_output=True, text=True, timeout=120)
+    environ = {
+        "HOME": str(home),
+        "KERNELWRIGHT_HOME": str(home),
+        "PATH": "/usr/bin:/bin",
+        "LANG": "C",
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "kernelwright", *words],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 def test_the_command(tmp_path: Path) -> None:
@@ -198,7 +253,9 @@ def test_the_command(tmp_path: Path) -> None:
     told = json.loads(call(tmp_path, "doctor", "bad", "--json").stdout)
     assert told["version"] == 1
     assert told["kernels"][0]["state"] == "broken"
-    assert {"code", "severity", "message", "hint", "evidence"} == set(told["kernels"][0]["problems"][0])
+    assert {"code", "severity", "message", "hint", "evidence"} == set(
+        told["kernels"][0]["problems"][0]
+    )
     missing = call(tmp_path, "doctor", "nobody", "--json")
     assert missing.returncode == 1
     assert json.loads(missing.stdout)["error"]["code"] == "no-such-kernel"
@@ -209,7 +266,12 @@ def test_repair_of_what_is_not_ours(alice, runtime) -> None:
     command = str(runtime / "bin/kernelwright")
     done = alice.run([command, "repair", "python3", "--json"], timeout=120)
     assert json.loads(done.stdout)["error"]["code"] == "not-yours"
-    assert json.loads(alice.run([command, "repair", "nobody", "--json"], timeout=120).stdout)["error"]["code"] == "no-such-kernel"
+    assert (
+        json.loads(alice.run([command, "repair", "nobody", "--json"], timeout=120).stdout)["error"][
+            "code"
+        ]
+        == "no-such-kernel"
+    )
 
 
 def test_an_unprivileged_user_with_closed_folders(alice, runtime) -> None:
@@ -226,10 +288,16 @@ def test_an_unprivileged_user_with_closed_folders(alice, runtime) -> None:
     assert alice.run(["bash", "-ec", script]).ok
     rows = json.loads(alice.run([command, "list", "--json"], timeout=120).stdout)["kernels"]
     found = {r["name"]: [p["code"] for p in r["problems"]] for r in rows if r["origin"] == "user"}
-    assert found == {"closed-folder": ["kernelspec-folder-unreadable"], "closed-file": ["kernelspec-unreadable"], "good": []}
+    assert found == {
+        "closed-folder": ["kernelspec-folder-unreadable"],
+        "closed-file": ["kernelspec-unreadable"],
+        "good": [],
+    }
     assert alice.run(["bash", "-c", "chmod 000 ~/.local/share/jupyter/kernels"]).ok
     rows = json.loads(alice.run([command, "list", "--json"], timeout=120).stdout)["kernels"]
-    assert [r["problems"][0]["code"] for r in rows if r["origin"] == "user"] == ["kernels-folder-unreadable"]
+    assert [r["problems"][0]["code"] for r in rows if r["origin"] == "user"] == [
+        "kernels-folder-unreadable"
+    ]
     done = alice.run([command, "doctor"], timeout=120)
     assert done.status == 1
     assert "Traceback" not in done.stdout + done.stderr

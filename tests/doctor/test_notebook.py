@@ -15,14 +15,27 @@ from kernelwright.doctor.notebook import answer, read_notebook
 from kernelwright.errors import UserError
 
 
-def notebook(path: Path, name: str = "rna", *, title: str = "RNA", language: str = "python", version: str = "3.11.4", cells: tuple[str, ...] = ()) -> Path:
-    metadata = {"kernelspec": {"name": name, "display_name": title, "language": language}, "language_info": {"name": language, "version": version}}
+def notebook(
+    path: Path,
+    name: str = "rna",
+    *,
+    title: str = "RNA",
+    language: str = "python",
+    version: str = "3.11.4",
+    cells: tuple[str, ...] = (),
+) -> Path:
+    metadata = {
+        "kernelspec": {"name": name, "display_name": title, "language": language},
+        "language_info": {"name": language, "version": version},
+    }
     rows = [{"cell_type": "code", "source": cell.splitlines(keepends=True)} for cell in cells]
     path.write_text(json.dumps({"metadata": metadata, "cells": rows, "nbformat": 4}))
     return path
 
 
-def kernel(home: Path, name: str, *packages: str, title: str = "", language: str = "python", **keys: object) -> None:
+def kernel(
+    home: Path, name: str, *packages: str, title: str = "", language: str = "python", **keys: object
+) -> None:
     prefix = home / "envs" / name
     (prefix / "bin").mkdir(parents=True)
     (prefix / "bin/python").symlink_to(sys.executable)
@@ -36,13 +49,26 @@ def kernel(home: Path, name: str, *packages: str, title: str = "", language: str
 
 
 def kernels(home: Path) -> list:
-    return [k for k in discover(home=home, environ={"PATH": "/bin"}, site=SiteConfig()) if k.origin == "user"]
+    return [
+        k
+        for k in discover(home=home, environ={"PATH": "/bin"}, site=SiteConfig())
+        if k.origin == "user"
+    ]
 
 
 def test_what_it_asks_for(tmp_path: Path) -> None:
-    cells = ("import os, numpy as np\nfrom sklearn.svm import SVC", "  import cv2\n%matplotlib inline", "from . import x")
+    cells = (
+        "import os, numpy as np\nfrom sklearn.svm import SVC",
+        "  import cv2\n%matplotlib inline",
+        "from . import x",
+    )
     wanted = read_notebook(str(notebook(tmp_path / "a.ipynb", cells=cells)))
-    assert (wanted.name, wanted.title, wanted.language, wanted.version) == ("rna", "RNA", "python", "3.11.4")
+    assert (wanted.name, wanted.title, wanted.language, wanted.version) == (
+        "rna",
+        "RNA",
+        "python",
+        "3.11.4",
+    )
     assert wanted.imports == ("numpy", "sklearn", "cv2")
 
 
@@ -57,29 +83,53 @@ def test_former_name(tmp_path: Path) -> None:
     kernel(tmp_path, "rna", metadata={"kernelwright": {"id": "ab", "alias_of": "rna-seq"}})
     told = answer(read_notebook(str(notebook(tmp_path / "a.ipynb"))), kernels(tmp_path))
     assert told.exact is not None
-    assert [p.message for p in told.exact.problems if p.code == "kernel-alias"] == ["`rna` is the former name of `rna-seq`"]
+    assert [p.message for p in told.exact.problems if p.code == "kernel-alias"] == [
+        "`rna` is the former name of `rna-seq`"
+    ]
 
 
 def test_nearest_has_the_packages(tmp_path: Path) -> None:
     kernel(tmp_path, "bare")
     kernel(tmp_path, "full", "numpy", "sklearn")
     kernel(tmp_path, "statistics", language="R")
-    told = answer(read_notebook(str(notebook(tmp_path / "a.ipynb", cells=("import numpy, sklearn",)))), kernels(tmp_path))
+    told = answer(
+        read_notebook(str(notebook(tmp_path / "a.ipynb", cells=("import numpy, sklearn",)))),
+        kernels(tmp_path),
+    )
     assert told.exact is None
     assert [m.kernel.name for m in told.nearest] == ["full", "bare"]
     assert told.nearest[0].missing == ()
     assert told.nearest[1].missing == ("numpy", "sklearn")
-    assert told.command == ("create", "venv", "rna", "numpy", "scikit-learn", "--python", "3.11", "--display-name", "RNA")
+    assert told.command == (
+        "create",
+        "venv",
+        "rna",
+        "numpy",
+        "scikit-learn",
+        "--python",
+        "3.11",
+        "--display-name",
+        "RNA",
+    )
 
 
 def test_a_name_that_cannot_be_ours(tmp_path: Path) -> None:
-    told = answer(read_notebook(str(notebook(tmp_path / "a.ipynb", name="Conda: My Env", title="My env (RNA)"))), [])
+    told = answer(
+        read_notebook(
+            str(notebook(tmp_path / "a.ipynb", name="Conda: My Env", title="My env (RNA)"))
+        ),
+        [],
+    )
     assert told.command is not None
     assert told.command[2] == "my-env-rna"
-    assert answer(read_notebook(str(notebook(tmp_path / "r.ipynb", language="R"))), []).command is None
+    assert (
+        answer(read_notebook(str(notebook(tmp_path / "r.ipynb", language="R"))), []).command is None
+    )
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", '{"cells": []}', "{", '{"metadata": 3}', "\x00", "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", '{"cells": []}', "{", '{"metadata": 3}', "\x00", "[" * 100_000]
+)
 def test_what_is_no_notebook(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.ipynb").write_text(text)
     with pytest.raises(UserError) as caught:
@@ -87,9 +137,14 @@ def test_what_is_no_notebook(tmp_path: Path, text: str) -> None:
     assert caught.value.code == "notebook-unreadable"
 
 
-@pytest.mark.parametrize("metadata", [{}, {"kernelspec": None}, {"kernelspec": {"name": 5}}, {"kernelspec": [], "language_info": 7}])
+@pytest.mark.parametrize(
+    "metadata",
+    [{}, {"kernelspec": None}, {"kernelspec": {"name": 5}}, {"kernelspec": [], "language_info": 7}],
+)
 def test_odd_metadata(tmp_path: Path, metadata: dict) -> None:
-    (tmp_path / "a.ipynb").write_text(json.dumps({"metadata": metadata, "cells": [3, {"cell_type": "code", "source": [1, None]}]}))
+    (tmp_path / "a.ipynb").write_text(
+        json.dumps({"metadata": metadata, "cells": [3, {"cell_type": "code", "source": [1, None]}]})
+    )
     told = answer(read_notebook(str(tmp_path / "a.ipynb")), [])
     assert told.exact is None
     assert told.command is not None
@@ -98,13 +153,21 @@ def test_odd_metadata(tmp_path: Path, metadata: dict) -> None:
 def test_the_command(tmp_path: Path) -> None:
     kernel(tmp_path, "full", "numpy")
     path = notebook(tmp_path / "a.ipynb", cells=("import numpy",))
-    environ = {"HOME": str(tmp_path), "KERNELWRIGHT_HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    environ = {
+        "HOME": str(tmp_path),
+        "KERNELWRIGHT_HOME": str(tmp_path),
+        "PATH": os.environ["PATH"],
+    }
     argv = [sys.executable, "-m", "kernelwright", "doctor", str(path)]
     done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert "you have no kernel of that name" in done.stdout
     assert "near: full" in done.stdout
     assert "make it: kernelwright create venv rna numpy --python 3.11" in done.stdout
-    told = json.loads(subprocess.run([*argv, "--json"], env=environ, capture_output=True, text=True, timeout=120).stdout)
+    told = json.loads(
+        subprocess.run(
+            [*argv, "--json"], env=environ, capture_output=True, text=True, timeout=120
+        ).stdout
+    )
     assert told["kernel"] is None
     assert told["nearest"][0]["name"] == "full"

@@ -50,16 +50,35 @@ def home_with_secrets(tmp: Path) -> Path:
     spec = {"argv": ["{resource_dir}/start.sh", "--token", S, "{connection_file}"], "display_name": "k", "language": "python",
             "env": {"ANYTHING": S, "PATH": "/bin:${PATH}"}, "metadata": {"x": {"y": S}}}  # fmt: skip
     (folder / "kernel.json").write_text(json.dumps(spec))
-    (folder / "start.sh").write_text(f"#!/bin/bash\nexport WANDB_API_KEY={S}\ncurl https://me:{S}@host\nexec python $@\n")
+    (folder / "start.sh").write_text(
+        f"#!/bin/bash\nexport WANDB_API_KEY={S}\ncurl https://me:{S}@host\nexec python $@\n"
+    )
     return home
 
 
 def test_the_report(tmp_path: Path) -> None:
     home = home_with_secrets(tmp_path)
-    environ = {"HOME": str(home), "PATH": "/usr/bin:/bin", "JUPYTER_TOKEN": S, "SOME_SECRET": S, "UNREMARKABLE": S, "LOADEDMODULES": "gcc/12"}
+    environ = {
+        "HOME": str(home),
+        "PATH": "/usr/bin:/bin",
+        "JUPYTER_TOKEN": S,
+        "SOME_SECRET": S,
+        "UNREMARKABLE": S,
+        "LOADEDMODULES": "gcc/12",
+    }
     text = make_report(Around(home, environ, SiteConfig(), tmp_path), "k")
     assert S not in text
-    for words in ("kernelwright ", "groups ", "glibc", "LOADEDMODULES=gcc/12", "script-not-executable", "export WANDB_API_KEY=[removed]", "UNREMARKABLE", '"ANYTHING": "[not shown]"', "drwx"):
+    for words in (
+        "kernelwright ",
+        "groups ",
+        "glibc",
+        "LOADEDMODULES=gcc/12",
+        "script-not-executable",
+        "export WANDB_API_KEY=[removed]",
+        "UNREMARKABLE",
+        '"ANYTHING": "[not shown]"',
+        "drwx",
+    ):
         assert words in text
 
 
@@ -73,5 +92,12 @@ def test_the_command_writes_a_private_file(tmp_path: Path) -> None:
     assert path.parent == home
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert S not in path.read_text()
-    assert subprocess.run([*argv, "--output", "-"], env=environ, capture_output=True, text=True, timeout=120).stdout.startswith("== This report")
-    assert subprocess.run([*argv, "nobody"], env=environ, capture_output=True, text=True, timeout=120).returncode == 1
+    assert subprocess.run(
+        [*argv, "--output", "-"], env=environ, capture_output=True, text=True, timeout=120
+    ).stdout.startswith("== This report")
+    assert (
+        subprocess.run(
+            [*argv, "nobody"], env=environ, capture_output=True, text=True, timeout=120
+        ).returncode
+        == 1
+    )

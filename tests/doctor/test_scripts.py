@@ -40,16 +40,26 @@ SCRIPTS = {
 }  # fmt: skip
 
 
-def diagnosis(tmp: Path, text: str, argv: list[str] | None = None, *, environ: dict[str, str] | None = None):
+def diagnosis(
+    tmp: Path, text: str, argv: list[str] | None = None, *, environ: dict[str, str] | None = None
+):
     home = tmp / "home"
     folder = home / ".local/share/jupyter/kernels/k"
     folder.mkdir(parents=True)
     (folder / "start.sh").write_bytes(text.encode("utf-8", "surrogateescape"))
     (folder / "start.sh").chmod(0o755)
-    spec = {"argv": argv or ["{resource_dir}/start.sh", "{connection_file}"], "display_name": "k", "language": "python"}
+    spec = {
+        "argv": argv or ["{resource_dir}/start.sh", "{connection_file}"],
+        "display_name": "k",
+        "language": "python",
+    }
     (folder / "kernel.json").write_text(json.dumps(spec))
-    around = Around(home, {"PATH": "/usr/bin:/bin", "HOME": str(home), **(environ or {})}, SiteConfig(), tmp)
-    kernel = next(k for k in discover(home=home, environ=around.environ, site=SiteConfig()) if k.name == "k")
+    around = Around(
+        home, {"PATH": "/usr/bin:/bin", "HOME": str(home), **(environ or {})}, SiteConfig(), tmp
+    )
+    kernel = next(
+        k for k in discover(home=home, environ=around.environ, site=SiteConfig()) if k.name == "k"
+    )
     return examine_kernel(kernel, around)
 
 
@@ -62,13 +72,18 @@ def test_shape(tmp_path: Path, name: str) -> None:
 
 
 def test_line_numbers(tmp_path: Path) -> None:
-    found = diagnosis(tmp_path, SHELL + "\n\nmodule load gcc\nexec \"$@\"\n")
+    found = diagnosis(tmp_path, SHELL + '\n\nmodule load gcc\nexec "$@"\n')
     assert found.problems[0].evidence == "line 4: module load gcc"
 
 
 def test_a_space_in_the_runtime_folder_makes_it_an_error(tmp_path: Path) -> None:
-    found = diagnosis(tmp_path, SHELL + "exec python $@\n", environ={"JUPYTER_RUNTIME_DIR": "/tmp/a b"})
-    assert (found.problems[0].code, found.problems[0].severity) == ("script-unquoted-arguments", "error")
+    found = diagnosis(
+        tmp_path, SHELL + "exec python $@\n", environ={"JUPYTER_RUNTIME_DIR": "/tmp/a b"}
+    )
+    assert (found.problems[0].code, found.problems[0].severity) == (
+        "script-unquoted-arguments",
+        "error",
+    )
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,12 @@ def test_adopted(place: Path, name: str) -> None:
     assert recipe.isolation.user_site
     (folder / "start.sh").write_text('#!/bin/bash\nexec "$@"\n')
     words = _command(recipe, place)
-    told = predict(reading.spec, str(folder), environ={"PATH": f"{place}/onpath:/usr/bin:/bin", **os.environ}, cwd=str(place))
+    told = predict(
+        reading.spec,
+        str(folder),
+        environ={"PATH": f"{place}/onpath:/usr/bin:/bin", **os.environ},
+        cwd=str(place),
+    )
     if name in MENDED or words is None:
         return
     told_words = told.argv[1:] if told.argv[0] == "bash" else told.argv  # /bin/bash is as good

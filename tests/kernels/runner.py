@@ -124,7 +124,9 @@ def set_up(case: Path, lab: Lab, expected: dict, *, own: str = "envs") -> None:
     if (case / "setup.sh").exists():
         script = (case / "setup.sh").read_text().replace("envs/", f"{own}/")
         argv = ["/bin/bash", "-ec", script]
-        done = subprocess.run(argv, env=lab.environ, cwd=lab.home, capture_output=True, text=True, timeout=600)
+        done = subprocess.run(
+            argv, env=lab.environ, cwd=lab.home, capture_output=True, text=True, timeout=600
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
 

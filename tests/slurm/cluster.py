@@ -69,8 +69,20 @@ class ClusterError(Exception):
 
 def missing_parts() -> list[str]:
     """The names of the programs that a cluster needs and this machine lacks."""
-    names = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "ip", "nsenter")
-    return [n for n in names if shutil.which(n, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None]
+    names = (
+        "setpriv",
+        "munged",
+        "slurmctld",
+        "slurmd",
+        "sbatch",
+        "squeue",
+        "scontrol",
+        "ip",
+        "nsenter",
+    )
+    return [
+        n for n in names if shutil.which(n, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None
+    ]
 
 
 def free_ports(count: int) -> list[int]:
@@ -150,28 +162,45 @@ class Cluster:
                 " ThreadsPerCore=1 RealMemory=8192 State=UNKNOWN\n"
             )
         names = ",".join(self.nodes[:2])
-        text += f"PartitionName=debug Nodes={names} Default=YES MaxTime=60 DefaultTime=10 State=UP\n"
+        text += (
+            f"PartitionName=debug Nodes={names} Default=YES MaxTime=60 DefaultTime=10 State=UP\n"
+        )
         text += f"PartitionName=long Nodes={names} MaxTime=INFINITE DefaultTime=10 State=UP\n"
         text += f"PartitionName=closed Nodes={names} MaxTime=60 DefaultTime=10 State=DOWN\n"
         if len(self.nodes) > 2:
-            text += f"PartitionName=apart Nodes={self.nodes[2]} MaxTime=60 DefaultTime=10 State=UP\n"
+            text += (
+                f"PartitionName=apart Nodes={self.nodes[2]} MaxTime=60 DefaultTime=10 State=UP\n"
+            )
         (self.dir / "etc/slurm.conf").write_text(text)
 
     def _munge_options(self) -> list[str]:
-        names = {"socket": "sock", "key-file": "key", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
+        names = {
+            "socket": "sock",
+            "key-file": "key",
+            "pid-file": "pid",
+            "log-file": "log",
+            "seed-file": "seed",
+        }
         return [f"--{option}={self.dir}/munge/{name}" for option, name in names.items()]
 
     def _daemon(self, name: str, argv: list[str]) -> None:
         with open(self.dir / "log" / f"{name}.out", "ab") as out:
             self.daemons[name] = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=self.environ,
-                start_new_session=True, cwd="/",
+                ["setpriv", "--pdeathsig", "KILL", *argv],  # a killed test run leaves no daemon
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env=self.environ,
+                start_new_session=True,
+                cwd="/",
             )
 
     def start_controller(self) -> None:
         """Start slurmctld; it finds the state of an earlier one."""
         self._daemon("slurmctld", ["slurmctld", "-D", "-f", self.environ["SLURM_CONF"]])
-        self.wait(lambda: "UP" in self.run("scontrol", "ping", timeout=5), 60, "slurmctld to answer")
+        self.wait(
+            lambda: "UP" in self.run("scontrol", "ping", timeout=5), 60, "slurmctld to answer"
+        )
 
     def stop_controller(self) -> None:
         """End slurmctld cleanly: a killed one may forget the jobs of its last seconds."""
@@ -216,8 +245,14 @@ class Cluster:
         """The stdout of a Slurm client; a failure or a timeout gives what was printed, or ''."""
         try:
             done = subprocess.run(
-                argv, env=self.environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL, text=True, timeout=timeout, check=False,
+                argv,
+                env=self.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                timeout=timeout,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             return ""
@@ -261,7 +296,9 @@ class Cluster:
 
     def _logs(self) -> str:
         found = [*self.dir.glob("log/*"), *self.dir.glob("ctld/*.log"), self.dir / "munge/log"]
-        return "\n".join(f"== {p}\n{p.read_text(errors='replace')[-1500:]}" for p in found if p.is_file())
+        return "\n".join(
+            f"== {p}\n{p.read_text(errors='replace')[-1500:]}" for p in found if p.is_file()
+        )
 
     # --- stopping ---------------------------------------------------------------------------
 
@@ -270,7 +307,9 @@ class Cluster:
         if self._alive("slurmctld"):
             with contextlib.suppress(ClusterError):
                 self.run("scancel", *self.run("squeue", "-h", "-o", "%i").split())
-                self.wait(lambda: not self.run("squeue", "-h", "-o", "%i"), 30, "the queue to be empty")
+                self.wait(
+                    lambda: not self.run("squeue", "-h", "-o", "%i"), 30, "the queue to be empty"
+                )
                 self.wait(lambda: not self.users(), 60, "brokers and reapers to end")
         for pid in self.users():
             with contextlib.suppress(ProcessLookupError):
@@ -282,8 +321,14 @@ class Cluster:
                 child.wait(30)
         if self.isolated:
             for node in self.nodes:
-                subprocess.run(["ip", "netns", "del", f"kw{self.tag}-{node}"], env=self.environ, stderr=subprocess.DEVNULL)
-            subprocess.run(["ip", "link", "del", f"kwb{self.tag}"], env=self.environ, stderr=subprocess.DEVNULL)
+                subprocess.run(
+                    ["ip", "netns", "del", f"kw{self.tag}-{node}"],
+                    env=self.environ,
+                    stderr=subprocess.DEVNULL,
+                )
+            subprocess.run(
+                ["ip", "link", "del", f"kwb{self.tag}"], env=self.environ, stderr=subprocess.DEVNULL
+            )
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def users(self) -> list[int]:

@@ -63,9 +63,13 @@ class Bench:
         self.notebooks = []
         self.environ = {
             **cluster.environ,
-            "HOME": str(home), "KERNELWRIGHT_HOME": str(home), "KERNELWRIGHT_RUNTIME": str(runtime),
-            "KERNELWRIGHT_CATALOG": str(folder / "catalog.json"), "JUPYTER_PATH": str(self.jupyter),
-            "JUPYTER_RUNTIME_DIR": str(folder / "run"), "IPYTHONDIR": str(folder / "ipython"),
+            "HOME": str(home),
+            "KERNELWRIGHT_HOME": str(home),
+            "KERNELWRIGHT_RUNTIME": str(runtime),
+            "KERNELWRIGHT_CATALOG": str(folder / "catalog.json"),
+            "JUPYTER_PATH": str(self.jupyter),
+            "JUPYTER_RUNTIME_DIR": str(folder / "run"),
+            "IPYTHONDIR": str(folder / "ipython"),
         }
         self.generation = None
         self.site()

@@ -21,7 +21,9 @@ exec {runtime}/venv/bin/python -I -m kernelwright.slurm.broker {folder} "$1"
 """
 
 
-def make_generation(base: Path, runtime: Path, *, slurm=None, launch: str = LAUNCH, kernel: str = "demo") -> Path:
+def make_generation(
+    base: Path, runtime: Path, *, slurm=None, launch: str = LAUNCH, kernel: str = "demo"
+) -> Path:
     """A kernel's folder with one generation; `slurm` goes into launcher.json."""
     folder = base / "kernels/0123456789ab/1"
     folder.mkdir(parents=True)
@@ -29,8 +31,15 @@ def make_generation(base: Path, runtime: Path, *, slurm=None, launch: str = LAUN
     script = folder / "launch.sh"
     script.write_text(launch.format(python=python, runtime=runtime, folder=folder))
     script.chmod(0o755)
-    spec = {"argv": [str(script), "{connection_file}"], "display_name": kernel, "language": "python",
-            "metadata": {"kernelwright": {"version": 1, "name": kernel}, "supported_encryption": ["curve"]}}
+    spec = {
+        "argv": [str(script), "{connection_file}"],
+        "display_name": kernel,
+        "language": "python",
+        "metadata": {
+            "kernelwright": {"version": 1, "name": kernel},
+            "supported_encryption": ["curve"],
+        },
+    }
     (folder / "kernel.json").write_text(json.dumps(spec))
     (folder / "entry.json").write_text(json.dumps({"name": kernel}))
     (folder.parent / "launcher.json").write_text(json.dumps({"slurm": slurm or {}}))
@@ -47,7 +56,9 @@ def publish(jupyter: Path, generation: Path, name: str = "demo") -> None:
 class Notebook:
     """One kernel with one client."""
 
-    def __init__(self, environ, *, name="demo", encryption="disabled", connection_dir: Path | None = None):
+    def __init__(
+        self, environ, *, name="demo", encryption="disabled", connection_dir: Path | None = None
+    ):
         self.environ = environ
         self.messages = []
         self.manager = KernelManager(kernel_name=name, transport_encryption=encryption)
@@ -113,17 +124,29 @@ class Notebook:
 
     def of(self, mid, *kinds):
         """The messages so far that belong to a cell."""
-        return [m for m in self.messages if m["parent_header"].get("msg_id") == mid and (not kinds or m["msg_type"] in kinds)]
+        return [
+            m
+            for m in self.messages
+            if m["parent_header"].get("msg_id") == mid and (not kinds or m["msg_type"] in kinds)
+        ]
 
     def lines(self, mid):
         """What the waiting line of a cell said so far, in plain text."""
-        return [m["content"]["data"]["text/plain"] for m in self.of(mid, "display_data", "update_display_data")]
+        return [
+            m["content"]["data"]["text/plain"]
+            for m in self.of(mid, "display_data", "update_display_data")
+        ]
 
     def wait_line(self, mid, part, seconds=DEADLINE) -> str:
         """Wait until the line of a cell holds `part`."""
+
         def holds(message):
-            return (message["parent_header"].get("msg_id") == mid and message["msg_type"] in {"display_data", "update_display_data"}
-                    and part in message["content"]["data"]["text/plain"])
+            return (
+                message["parent_header"].get("msg_id") == mid
+                and message["msg_type"] in {"display_data", "update_display_data"}
+                and part in message["content"]["data"]["text/plain"]
+            )
+
         return self.wait(holds, seconds)["content"]["data"]["text/plain"]
 
     def errors(self, mid):
@@ -152,5 +175,8 @@ class Notebook:
 
 def is_idle(message, mid) -> bool:
     """Whether a message says that the cell `mid` is done."""
-    return (message["msg_type"] == "status" and message["content"]["execution_state"] == "idle"
-            and message["parent_header"].get("msg_id") == mid)
+    return (
+        message["msg_type"] == "status"
+        and message["content"]["execution_state"] == "idle"
+        and message["parent_header"].get("msg_id") == mid
+    )

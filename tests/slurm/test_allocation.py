@@ -6,7 +6,6 @@ import subprocess
 import pytest
 
 
-
 @pytest.fixture(autouse=True)
 def _slow(slow_kernels):
     """Begin what takes a minute or two now; test_whole_minutes.py looks at it."""
@@ -15,23 +14,43 @@ def _slow(slow_kernels):
 def test_srun_from_a_cell_reaches_all_tasks(bench):
     bench.kernel(slurm={"nodes": 2, "ntasks": 4})
     notebook = bench.start()
-    text = notebook.text_of("import subprocess as s; print(s.run(['srun', 'sh', '-c', 'echo $SLURMD_NODENAME $SLURM_PROCID'],"
-                            " capture_output=True, text=True, timeout=80).stdout)")
-    assert sorted(text.split()) == sorted("n1 0 n1 1 n2 2 n2 3".split()) or {"n1", "n2"} <= set(text.split())
+    text = notebook.text_of(
+        "import subprocess as s; print(s.run(['srun', 'sh', '-c', 'echo $SLURMD_NODENAME $SLURM_PROCID'],"
+        " capture_output=True, text=True, timeout=80).stdout)"
+    )
+    assert sorted(text.split()) == sorted("n1 0 n1 1 n2 2 n2 3".split()) or {"n1", "n2"} <= set(
+        text.split()
+    )
     assert {word for word in text.split() if word.isdigit()} == {"0", "1", "2", "3"}
 
 
 def test_nothing_of_the_outer_job_leaks_in(bench):
-    outer = {"SLURM_JOB_ID": "999999", "SLURM_NTASKS": "64", "SLURM_JOB_PARTITION": "nosuch", "SBATCH_PARTITION": "nosuch",
-             "SBATCH_ACCOUNT": "nosuch", "SLURM_MEM_PER_NODE": "999999", "SBATCH_EXPORT": "NONE", "SQUEUE_FORMAT": "%i",
-             "SQUEUE_STATES": "FAILED", "SECRET_OF_THE_SESSION": "x", "LD_LIBRARY_PATH": "/outer", "VIRTUAL_ENV": "/outer"}
+    outer = {
+        "SLURM_JOB_ID": "999999",
+        "SLURM_NTASKS": "64",
+        "SLURM_JOB_PARTITION": "nosuch",
+        "SBATCH_PARTITION": "nosuch",
+        "SBATCH_ACCOUNT": "nosuch",
+        "SLURM_MEM_PER_NODE": "999999",
+        "SBATCH_EXPORT": "NONE",
+        "SQUEUE_FORMAT": "%i",
+        "SQUEUE_STATES": "FAILED",
+        "SECRET_OF_THE_SESSION": "x",
+        "LD_LIBRARY_PATH": "/outer",
+        "VIRTUAL_ENV": "/outer",
+    }
     bench.kernel()
     notebook = bench.start(outer)
-    text = notebook.text_of("import os; print('\\n'.join(f'{k}={v}' for k, v in os.environ.items()))")
+    text = notebook.text_of(
+        "import os; print('\\n'.join(f'{k}={v}' for k, v in os.environ.items()))"
+    )
     seen = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     assert seen["SLURM_JOB_PARTITION"] == "debug"
     assert seen.get("SLURM_NTASKS", "1") == "1"
-    assert not {"SECRET_OF_THE_SESSION", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SLURM_EXPORT_ENV"} & seen.keys()
+    assert (
+        not {"SECRET_OF_THE_SESSION", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SLURM_EXPORT_ENV"}
+        & seen.keys()
+    )
     assert seen["HOME"] == bench.environ["HOME"]
 
 
@@ -42,7 +61,8 @@ def test_submission_through_a_host(bench):
     log = bench.folder / "ssh.log"
     (folder / "ssh").write_text(
         '#!/bin/bash\nwhile [ "$1" != login ]; do shift; done; shift\n'
-        f'echo "$1" >> {log}\nexec env -i PATH="$PATH" SLURM_CONF="$SLURM_CONF" sh -c "$1"\n')
+        f'echo "$1" >> {log}\nexec env -i PATH="$PATH" SLURM_CONF="$SLURM_CONF" sh -c "$1"\n'
+    )
     (folder / "ssh").chmod(0o755)
     bench.site(submit="login")
     bench.kernel()
@@ -66,7 +86,9 @@ def tiny(tmp_path):
     """A file system of 64 KiB."""
     folder = tmp_path / "tiny"
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=0755", "tmpfs", folder], check=True)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k,mode=0755", "tmpfs", folder], check=True
+    )
     yield folder
     subprocess.run(["umount", "-l", folder], check=True)
 

@@ -5,7 +5,6 @@ import json
 import pytest
 
 
-
 def sleeping(notebook):
     cell = notebook.send("import time; print('up', flush=True); time.sleep(600)")
     notebook.wait(lambda m: m["msg_type"] == "stream" and m["parent_header"].get("msg_id") == cell)
@@ -58,7 +57,9 @@ def test_killed_agent(bench):
     bench.kernel()
     notebook = bench.start()
     notebook.ready()
-    cell = notebook.send("import os, signal, time; os.kill(os.getppid(), signal.SIGKILL); time.sleep(600)")
+    cell = notebook.send(
+        "import os, signal, time; os.kill(os.getppid(), signal.SIGKILL); time.sleep(600)"
+    )
     error = notebook.reply(cell)
     assert error["ename"] == "SlurmJobEnded"
     assert "killed by signal 9" in error["evalue"]
@@ -76,7 +77,10 @@ def test_refused_submission_in_slurms_own_words(bench):
 def test_a_job_that_never_starts_says_what_to_change(bench):
     bench.kernel(slurm={"time": "5:00:00"})
     notebook = bench.start()
-    notebook.wait_line(notebook.send("1"), "it will not start: its time limit is longer than the partition allows; choose a shorter `time`")
+    notebook.wait_line(
+        notebook.send("1"),
+        "it will not start: its time limit is longer than the partition allows; choose a shorter `time`",
+    )
 
 
 def test_site_limit(bench):
@@ -89,12 +93,19 @@ def test_site_limit(bench):
 def test_a_session_overrides_the_kernels_settings(bench):
     bench.kernel(slurm={"partition": "nosuch", "ntasks": 2})
     notebook = bench.start({"KERNELWRIGHT_SLURM": json.dumps({"partition": "long"})})
-    assert notebook.text_of("import os; print(os.environ['SLURM_JOB_PARTITION'], os.environ['SLURM_NTASKS'])") == "long 2\n"
+    assert (
+        notebook.text_of(
+            "import os; print(os.environ['SLURM_JOB_PARTITION'], os.environ['SLURM_NTASKS'])"
+        )
+        == "long 2\n"
+    )
 
 
 def test_kernel_that_cannot_start(bench):
-    bench.kernel(launch="#!/bin/sh\n[ \"$1\" = --local ] && {{ echo 'no such library'; exit 3; }}\n"
-                        "exec {runtime}/venv/bin/python -I -m kernelwright.slurm.broker {folder} \"$1\"\n")
+    bench.kernel(
+        launch="#!/bin/sh\n[ \"$1\" = --local ] && {{ echo 'no such library'; exit 3; }}\n"
+        'exec {runtime}/venv/bin/python -I -m kernelwright.slurm.broker {folder} "$1"\n'
+    )
     error = bench.start().run("1")
     text = "\n".join(error["traceback"])
     assert "the kernel ended each time before it answered" in text
@@ -105,11 +116,15 @@ def test_cancel_from_the_kernel(bench):
     bench.kernel()
     notebook = bench.start()
     job = notebook.ready()
-    state = json.loads(notebook.text_of("import os; print(open(os.environ['KERNELWRIGHT_JOB_STATE']).read())"))
+    state = json.loads(
+        notebook.text_of("import os; print(open(os.environ['KERNELWRIGHT_JOB_STATE']).read())")
+    )
     assert state["job"] == job
     assert state["node"] == "n1"
     assert state["memory"]["peak"] > 1 << 20
-    notebook.run("import os, json; open(json.load(open(os.environ['KERNELWRIGHT_JOB_STATE']))['cancel_file'], 'w')")
+    notebook.run(
+        "import os, json; open(json.load(open(os.environ['KERNELWRIGHT_JOB_STATE']))['cancel_file'], 'w')"
+    )
     bench.cluster.wait_no_jobs()
     assert "you cancelled it" in notebook.run("1")["evalue"]
 
@@ -119,8 +134,14 @@ def test_time_left_reaches_the_kernel_and_the_warning_the_cell(bench):
     notebook = bench.start()
     notebook.ready()
     # in the running cell, or in the last one: two minutes before the end is now
-    warning = notebook.wait(lambda m: m["msg_type"] == "display_data" and "it reaches its time limit" in str(m["content"]))
+    warning = notebook.wait(
+        lambda m: (
+            m["msg_type"] == "display_data" and "it reaches its time limit" in str(m["content"])
+        )
+    )
     assert "save what you need" in warning["content"]["data"]["text/plain"]
     assert warning["parent_header"]["msg_type"] == "execute_request"
-    text = notebook.text_of("import os, time, json; print(json.load(open(os.environ['KERNELWRIGHT_JOB_STATE']))['ends'] - time.time())")
+    text = notebook.text_of(
+        "import os, time, json; print(json.load(open(os.environ['KERNELWRIGHT_JOB_STATE']))['ends'] - time.time())"
+    )
     assert 0 < float(text) < 125

@@ -11,9 +11,14 @@ import pytest
 from slurm.test_kills import processes
 
 
-
 def jobs(bench, *words):
-    done = subprocess.run([bench.runtime / "bin/kernelwright", "jobs", *words], env=bench.environ, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [bench.runtime / "bin/kernelwright", "jobs", *words],
+        env=bench.environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     return done.returncode, done.stdout, done.stderr
 
 
@@ -30,16 +35,25 @@ def test_list_and_cancel(bench):
     notebook = bench.start({"KERNELWRIGHT_SESSION": "ood-12"})
     cell = notebook.send("1")
     notebook.wait_line(cell, "PENDING")
-    (job, _), = bench.cluster.jobs()
-    row, = listed(bench)
+    ((job, _),) = bench.cluster.jobs()
+    (row,) = listed(bench)
     assert row["job"] == job
-    assert (row["kernel"], row["state"], row["session"], row["notebook"], row["partition"]) == ("demo", "PENDING", "ood-12", True, "closed")
+    assert (row["kernel"], row["state"], row["session"], row["notebook"], row["partition"]) == (
+        "demo",
+        "PENDING",
+        "ood-12",
+        True,
+        "closed",
+    )
     assert "demo" in jobs(bench)[1]
     assert jobs(bench, "cancel")[0] == 2
     status, _, said = jobs(bench, "cancel", "nosuch")
     assert (status, "no-such-job" in said) == (1, True)
     assert json.loads(jobs(bench, "cancel", "--session", "another", "--json")[1])["cancelled"] == []
-    assert [j["job"] for j in json.loads(jobs(bench, "cancel", "--session", "ood-12", "--json")[1])["cancelled"]] == [job]
+    assert [
+        j["job"]
+        for j in json.loads(jobs(bench, "cancel", "--session", "ood-12", "--json")[1])["cancelled"]
+    ] == [job]
     assert "it was cancelled" in notebook.reply(cell)["evalue"]
 
 
@@ -50,10 +64,12 @@ def test_clean_cancels_what_no_notebook_looks_after(bench):
         notebook.wait_line(notebook.send("1"), "PENDING")
     before = dict(bench.cluster.jobs())
     for pid, parent in processes(f"slurm.broker {bench.generation}"):
-        if pid == lost.pid or parent == lost.pid:  # the reaper too: what the end of an OOD session does
+        if (
+            pid == lost.pid or parent == lost.pid
+        ):  # the reaper too: what the end of an OOD session does
             os.kill(pid, signal.SIGKILL)
     assert len(bench.cluster.jobs()) == 2
-    cleaned, = json.loads(jobs(bench, "clean", "--json")[1])["cleaned"]
+    (cleaned,) = json.loads(jobs(bench, "clean", "--json")[1])["cleaned"]
     deadline = time.monotonic() + 60
     while len(left := dict(bench.cluster.jobs())) > 1:
         assert time.monotonic() < deadline

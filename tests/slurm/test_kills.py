@@ -46,8 +46,15 @@ def processes(part, *, cmdline_only=True):
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if part in (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"):
-                found.append((int(folder.name), int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])))
+            if part in (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(
+                errors="replace"
+            ):
+                found.append(
+                    (
+                        int(folder.name),
+                        int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1]),
+                    )
+                )
         except OSError:
             continue
     return found
@@ -61,8 +68,12 @@ def server(bench):
     def start(state):
         bench.kernel(slurm={"partition": "closed" if state == "pending" else "debug"})
         bench.site(lease=LEASE)
-        child = subprocess.Popen([sys.executable, "-c", SERVER, state], env=bench.environ,
-                                 stdout=subprocess.PIPE, text=True)
+        child = subprocess.Popen(
+            [sys.executable, "-c", SERVER, state],
+            env=bench.environ,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         started.append(child)
         line = child.stdout.readline()
         assert line.strip().isdigit(), line
@@ -85,10 +96,10 @@ def kill(bench, server_process, broker, who):
         for pid, _ in processes(f"kernelwright.slurm.broker {folder}"):
             os.kill(pid, signal.SIGKILL)
     elif who == "agent":
-        (pid, _), = processes(f"kernelwright.slurm.agent {bench.jobs_folder}")
+        ((pid, _),) = processes(f"kernelwright.slurm.agent {bench.jobs_folder}")
         os.kill(pid, signal.SIGKILL)
     elif who == "kernel":
-        (agent, _), = processes(f"kernelwright.slurm.agent {bench.jobs_folder}")
+        ((agent, _),) = processes(f"kernelwright.slurm.agent {bench.jobs_folder}")
         for pid, parent in processes("ipykernel_launcher"):
             if parent == agent:
                 os.kill(pid, signal.SIGKILL)
@@ -109,7 +120,9 @@ def play(bench, server, who, state):
         time.sleep(0.5)
         process.terminate()  # what the user does next: the session ends
         process.kill()
-    if who == "broker-and-reaper" and state == "pending":  # nobody is left to cancel it: it ends when it starts
+    if (
+        who == "broker-and-reaper" and state == "pending"
+    ):  # nobody is left to cancel it: it ends when it starts
         bench.cluster.open_partition()
     seconds = bench.cluster.wait_no_jobs(90)
     deadline = time.monotonic() + 60
@@ -135,9 +148,16 @@ def test_a_broker_killed_while_it_submits_leaves_nothing(bench):
     bench.kernel(slurm={"partition": "closed"})
     for delay in random.Random(7).sample([0.1, 0.15, 0.2, 0.25, 0.3, 0.4], 3):
         process = subprocess.Popen(
-            [sys.executable, "-c", "import sys; from jupyter_client import KernelManager as K; m = K(kernel_name='demo');"
-             " m.start_kernel(); print(m.provisioner.process.pid, flush=True); sys.stdin.read()"],
-            env=bench.environ, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True,
+            [
+                sys.executable,
+                "-c",
+                "import sys; from jupyter_client import KernelManager as K; m = K(kernel_name='demo');"
+                " m.start_kernel(); print(m.provisioner.process.pid, flush=True); sys.stdin.read()",
+            ],
+            env=bench.environ,
+            stdout=subprocess.PIPE,
+            stdin=subprocess.PIPE,
+            text=True,
         )
         broker = int(process.stdout.readline())
         time.sleep(delay)

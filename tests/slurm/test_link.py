@@ -40,11 +40,18 @@ class Wire:
             self.flow()
 
 
-message = st.tuples(st.sampled_from(["shell", "iopub", "order"]), st.lists(st.binary(max_size=40), max_size=4))
+message = st.tuples(
+    st.sampled_from(["shell", "iopub", "order"]), st.lists(st.binary(max_size=40), max_size=4)
+)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(message, max_size=200), st.lists(message, max_size=50), st.integers(), st.floats(0, 0.6))
+@given(
+    st.lists(message, max_size=200),
+    st.lists(message, max_size=50),
+    st.integers(),
+    st.floats(0, 0.6),
+)
 def test_everything_arrives_once_and_in_order(there, back, seed, loss):
     wire = Wire(seed, loss)
     for number in range(max(len(there), len(back))):

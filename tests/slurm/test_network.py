@@ -8,12 +8,14 @@ import pytest
 from slurm.notebook import is_idle
 
 
-
 def drop(cluster, node, action="add"):
     """Cut (or mend) the way from the node to the notebook's host, silently, as a firewall does."""
     space = f"kw{cluster.tag}-{node}"
     state = "down" if action == "add" else "up"
-    subprocess.run(["ip", "link", "set", f"kwv{cluster.tag}{11 + cluster.nodes.index(node)}", state], check=True)
+    subprocess.run(
+        ["ip", "link", "set", f"kwv{cluster.tag}{11 + cluster.nodes.index(node)}", state],
+        check=True,
+    )
     assert space
 
 
@@ -57,7 +59,9 @@ def network_break(bench, seconds):
     bench.kernel()
     notebook = bench.start()
     notebook.ready()
-    cell = notebook.send("import time\nfor i in range(30):\n    print(i, flush=True); time.sleep(0.1)")
+    cell = notebook.send(
+        "import time\nfor i in range(30):\n    print(i, flush=True); time.sleep(0.1)"
+    )
     notebook.wait(lambda m: m["msg_type"] == "stream" and m["parent_header"].get("msg_id") == cell)
     drop(bench.cluster, "n1")
     time.sleep(seconds)

@@ -7,13 +7,12 @@ import pytest
 from slurm.notebook import is_idle
 
 
-
 def outage_while_pending(bench, seconds):
     bench.kernel(slurm={"partition": "closed"})
     notebook = bench.start()
     cell = notebook.send("print('later')")
     notebook.wait_line(cell, "PENDING")
-    (job, _), = bench.cluster.jobs()
+    ((job, _),) = bench.cluster.jobs()
     bench.cluster.stop_controller()
     begun = time.monotonic()
     notebook.wait_line(cell, "Slurm does not answer at the moment; the job keeps its place")

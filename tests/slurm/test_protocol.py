@@ -10,7 +10,6 @@ import pytest
 from slurm.notebook import Notebook, is_idle
 
 
-
 def test_big_output_arrives_whole(bench):
     bench.kernel()
     notebook = bench.start()
@@ -28,16 +27,20 @@ def test_hundred_megabytes(bench):
 
 def big_output(notebook, megabytes):
     line = "x" * 99_999
-    text = notebook.text_of(f"line = 'x' * 99_999 + chr(10)\nimport sys\nfor _ in range({megabytes * 10}): sys.stdout.write(line)")
+    text = notebook.text_of(
+        f"line = 'x' * 99_999 + chr(10)\nimport sys\nfor _ in range({megabytes * 10}): sys.stdout.write(line)"
+    )
     assert len(text) == megabytes * 1_000_000
     assert set(text.split("\n")) == {line, ""}
     notebook.messages.clear()
-    cell = notebook.send("from comm import create_comm; import hashlib; data = __import__('os').urandom("
-                         f"{megabytes} * 1_000_000); c = create_comm(target_name='t', data={{}}, buffers=[data, b'small', data[:3_000_000]]);"
-                         "print(hashlib.sha256(data).hexdigest())")
+    cell = notebook.send(
+        "from comm import create_comm; import hashlib; data = __import__('os').urandom("
+        f"{megabytes} * 1_000_000); c = create_comm(target_name='t', data={{}}, buffers=[data, b'small', data[:3_000_000]]);"
+        "print(hashlib.sha256(data).hexdigest())"
+    )
     notebook.wait(lambda m: is_idle(m, cell))
-    opened, = notebook.of(cell, "comm_open")
-    printed, = notebook.of(cell, "stream")
+    (opened,) = notebook.of(cell, "comm_open")
+    (printed,) = notebook.of(cell, "stream")
     import hashlib
 
     whole, small, part = [bytes(b) for b in opened["buffers"]]
@@ -51,8 +54,10 @@ def test_ten_thousand_messages_in_order(bench):
     notebook.ready()
     # the pauses: ipykernel's own socket drops what it could not send once 1000 messages wait in it,
     # which a loaded machine brings about without any broker too
-    cell = notebook.send("import time; from IPython.display import publish_display_data as d\nfor i in range(10_000):\n"
-                         "    d({'text/plain': str(i)})\n    i % 250 or time.sleep(0.05)")
+    cell = notebook.send(
+        "import time; from IPython.display import publish_display_data as d\nfor i in range(10_000):\n"
+        "    d({'text/plain': str(i)})\n    i % 250 or time.sleep(0.05)"
+    )
     notebook.wait(lambda m: is_idle(m, cell))
     seen = [m["content"]["data"]["text/plain"] for m in notebook.of(cell, "display_data")]
     lost = sorted(set(range(10_000)) - {int(s) for s in seen})
@@ -70,9 +75,11 @@ def test_comm_round_trip_with_buffers(bench):
         "c.on_msg(lambda m: (got.append(m), c.send({'value': m['content']['data']['value'] + 1}, buffers=m['buffers'])))"
     )
     notebook.wait(lambda m: is_idle(m, cell))
-    opened, = notebook.of(cell, "comm_open")
+    (opened,) = notebook.of(cell, "comm_open")
     session = notebook.client.session
-    message = session.msg("comm_msg", {"comm_id": opened["content"]["comm_id"], "data": {"value": 41}})
+    message = session.msg(
+        "comm_msg", {"comm_id": opened["content"]["comm_id"], "data": {"value": 41}}
+    )
     session.send(notebook.client.shell_channel.socket, message, buffers=[b"\0\1\2"])
     back = notebook.wait(lambda m: m["msg_type"] == "comm_msg")
     assert back["content"]["data"] == {"value": 42}
@@ -91,7 +98,9 @@ def test_stdin_several_front_ends_and_debugger(bench):
         client.input("you")
         notebook.wait(lambda m: m["msg_type"] == "stream" and m["content"]["text"] == "hello you\n")
         mid = other.execute("2 + 2")
-        shown = notebook.wait(lambda m: m["msg_type"] == "execute_result" and m["parent_header"].get("msg_id") == mid)
+        shown = notebook.wait(
+            lambda m: m["msg_type"] == "execute_result" and m["parent_header"].get("msg_id") == mid
+        )
         assert shown["content"]["data"]["text/plain"] == "4"
         debug = {"type": "request", "seq": 1, "command": "debugInfo", "arguments": {}}
         client.control_channel.send(client.session.msg("debug_request", debug))
@@ -146,19 +155,32 @@ def test_a_forged_message_does_nothing(bench):
     notebook = bench.start()
     notebook.client.session.key = b"another key"
     notebook.client.execute("1")
-    notebook.client.control_channel.send(notebook.client.session.msg("shutdown_request", {"restart": False}))
+    notebook.client.control_channel.send(
+        notebook.client.session.msg("shutdown_request", {"restart": False})
+    )
     notebook.client.session.key = notebook.manager.session.key
     cell = notebook.send("2")
     notebook.wait_line(cell, "PENDING")
     assert notebook.manager.is_alive()
-    assert len({m["parent_header"].get("msg_id") for m in notebook.messages if m["msg_type"] == "display_data"}) == 1
+    assert (
+        len(
+            {
+                m["parent_header"].get("msg_id")
+                for m in notebook.messages
+                if m["msg_type"] == "display_data"
+            }
+        )
+        == 1
+    )
 
 
 def test_nbclient_runs_a_notebook(bench):
     from nbclient import NotebookClient
 
     bench.kernel()
-    node = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x = 20"), nbformat.v4.new_code_cell("print(x + 1)")])
+    node = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell("x = 20"), nbformat.v4.new_code_cell("print(x + 1)")]
+    )
     client = NotebookClient(node, kernel_name="demo", timeout=90)
     old = dict(os.environ)
     os.environ.update(bench.environ)
@@ -192,7 +214,12 @@ def test_jupyter_kernel_test(bench, monkeypatch):
         code_page_something = "zip?"
         code_generate_error = "raise"
         code_execute_result = [{"code": "1+2+3", "result": "6"}]
-        code_display_data = [{"code": "from IPython.display import HTML, display; display(HTML('<b>test</b>'))", "mime": "text/html"}]
+        code_display_data = [
+            {
+                "code": "from IPython.display import HTML, display; display(HTML('<b>test</b>'))",
+                "mime": "text/html",
+            }
+        ]
         code_inspect_sample = "zip"
         code_clear_output = "from IPython.display import clear_output; clear_output()"
 
@@ -205,7 +232,9 @@ def test_jupyter_kernel_test(bench, monkeypatch):
     result = unittest.TestResult()
     suite.run(result)
     assert result.testsRun >= 10
-    assert [str(case) for case, _ in result.errors + result.failures] == [], (result.errors + result.failures)[:1]
+    assert [str(case) for case, _ in result.errors + result.failures] == [], (
+        result.errors + result.failures
+    )[:1]
     asyncio.set_event_loop(None)
 
 
@@ -226,7 +255,9 @@ def test_memory_budgets(bench):
 
 
 def flood(notebook: Notebook):
-    cell = notebook.send("from IPython.display import publish_display_data as d\nimport time\nfor i in range(5_000):\n    d({'text/plain': str(i)})\n    i % 250 or time.sleep(0.05)")
+    cell = notebook.send(
+        "from IPython.display import publish_display_data as d\nimport time\nfor i in range(5_000):\n    d({'text/plain': str(i)})\n    i % 250 or time.sleep(0.05)"
+    )
     notebook.wait(lambda m: is_idle(m, cell))
     notebook.messages.clear()
 

@@ -8,17 +8,35 @@ from slurm.notebook import is_idle
 
 def test_create_start_and_ask(bench, monkeypatch):
     def kernelwright(*words):
-        return subprocess.run([bench.runtime / "bin/kernelwright", *words], env=bench.environ, capture_output=True, text=True, timeout=280)
+        return subprocess.run(
+            [bench.runtime / "bin/kernelwright", *words],
+            env=bench.environ,
+            capture_output=True,
+            text=True,
+            timeout=280,
+        )
 
-    made = kernelwright("create", "prefix", "real", bench.runtime / "venv", "--slurm", "partition=debug,ntasks=2", "--dry-run")
+    made = kernelwright(
+        "create",
+        "prefix",
+        "real",
+        bench.runtime / "venv",
+        "--slurm",
+        "partition=debug,ntasks=2",
+        "--dry-run",
+    )
     assert "#SBATCH --ntasks=2" in made.stdout and "kernelwright.slurm.agent" in made.stdout, made
-    made = kernelwright("create", "prefix", "real", bench.runtime / "venv", "--slurm", "partition=debug,ntasks=2")
+    made = kernelwright(
+        "create", "prefix", "real", bench.runtime / "venv", "--slurm", "partition=debug,ntasks=2"
+    )
     assert made.returncode == 0, made
     folder = str(bench.home / ".local/share/jupyter")
     monkeypatch.setenv("JUPYTER_PATH", folder)
     notebook = bench.start(name="real")
     job = notebook.ready()
-    assert "real" in [j["kernel"] for j in json.loads(kernelwright("jobs", "--json").stdout)["jobs"]]
+    assert "real" in [
+        j["kernel"] for j in json.loads(kernelwright("jobs", "--json").stdout)["jobs"]
+    ]
     text = notebook.text_of("%kernelwright job")
     assert f"Slurm job {job} on node n1, partition debug" in text
     assert "environment: real (prefix)" in text

@@ -5,7 +5,6 @@ import time
 import pytest
 
 
-
 def restart_series(bench, times):
     bench.kernel()
     notebook = bench.start()
@@ -41,7 +40,7 @@ def test_restart_while_pending_keeps_the_place(bench, now):
     bench.kernel(slurm={"partition": "closed"})
     notebook = bench.start()
     notebook.wait_line(notebook.send("1"), "PENDING")
-    (job, _), = bench.cluster.jobs()
+    ((job, _),) = bench.cluster.jobs()
     notebook.manager.restart_kernel(now=now)
     notebook.client.wait_for_ready(timeout=90)
     cell = notebook.send("print('x')")

@@ -98,13 +98,26 @@ def owned(cluster, alice, runtime):
     spec.mkdir(parents=True)
     (spec / "kernel.json").write_text((generation / "kernel.json").read_text())
     subprocess.run(["chown", "-R", f"{alice.uid}:{alice.gid}", alice.home], check=True)
-    environ = {**cluster.environ, "HOME": str(alice.home), "USER": alice.name, "LOGNAME": alice.name,
-               "KERNELWRIGHT_RUNTIME": str(runtime), "KERNELWRIGHT_CATALOG": str(catalog),
-               "JUPYTER_PATH": str(alice.home / "jupyter"), "PYTHONDONTWRITEBYTECODE": "1"}
+    environ = {
+        **cluster.environ,
+        "HOME": str(alice.home),
+        "USER": alice.name,
+        "LOGNAME": alice.name,
+        "KERNELWRIGHT_RUNTIME": str(runtime),
+        "KERNELWRIGHT_CATALOG": str(catalog),
+        "JUPYTER_PATH": str(alice.home / "jupyter"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     for name in ("KERNELWRIGHT_HOME", "JUPYTER_RUNTIME_DIR", "XDG_RUNTIME_DIR"):
         environ.pop(name, None)
-    process = subprocess.Popen([*alice.prefix(), runtime / "venv/bin/python", "-c", OWNER, "ipc"], env=environ, cwd=alice.home,
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*alice.prefix(), runtime / "venv/bin/python", "-c", OWNER, "ipc"],
+        env=environ,
+        cwd=alice.home,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     facts = json.loads(process.stdout.readline())
     yield process, facts
     process.stdin.close()
@@ -141,9 +154,20 @@ def test_a_second_user_reads_nothing(owned, cluster, alice, bob, runtime):
     assert len(ports) <= 2
     folders = [str(p) for p in Path("/tmp").glob("kw-*") if p.stat().st_uid == alice.uid]
     assert folders
-    spy = subprocess.Popen([*bob.prefix(), runtime / "venv/bin/python", "-c", EAVESDROPPER,
-                            json.dumps([ports, folders, record["keys"]["broker_public"]]), "4"],
-                           stdout=subprocess.PIPE, text=True, cwd="/", env={**cluster.environ, "HOME": str(bob.home)})
+    spy = subprocess.Popen(
+        [
+            *bob.prefix(),
+            runtime / "venv/bin/python",
+            "-c",
+            EAVESDROPPER,
+            json.dumps([ports, folders, record["keys"]["broker_public"]]),
+            "4",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd="/",
+        env={**cluster.environ, "HOME": str(bob.home)},
+    )
     with spy:
         assert spy.stdout.readline() == "listening\n"
         process.stdin.write("go\n")
@@ -172,16 +196,22 @@ def test_secrets_are_nowhere_to_be_seen(owned, cluster, alice):
     deadline = time.monotonic() + 30
     while list(alice.home.glob(".local/share/kernelwright/jobs/*/agent-*.json")):
         assert time.monotonic() < deadline, "the agent's keys still lie there"
-    for path in [*alice.home.rglob("*"), *Path("/tmp").glob("kernelwright-*/*"), *Path("/tmp").glob("kw-*/*")]:
+    for path in [
+        *alice.home.rglob("*"),
+        *Path("/tmp").glob("kernelwright-*/*"),
+        *Path("/tmp").glob("kw-*/*"),
+    ]:
         if path.is_file() and any(s.encode() in path.read_bytes() for s in secrets):
-            mode = path.stat().st_mode & 0o077 | (path.parent.stat().st_mode & 0o077 if path.suffix == "" else 0)
+            mode = path.stat().st_mode & 0o077 | (
+                path.parent.stat().st_mode & 0o077 if path.suffix == "" else 0
+            )
             assert not mode, f"{path} is readable by others"
             assert path.stat().st_uid == alice.uid
 
 
 def test_job_script_holds_only_a_path(owned, cluster, alice):
     _, facts = owned
-    (job, _), = cluster.jobs()
+    ((job, _),) = cluster.jobs()
     script = cluster.run("scontrol", "write", "batch_script", job, "-")
     assert "kernelwright.slurm.agent" in script
     assert facts["key"] not in script

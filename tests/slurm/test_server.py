@@ -21,9 +21,23 @@ class Server:
         self.base = f"http://127.0.0.1:{self.port}"
         self.log = open(bench.folder / "server.log", "wb")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "jupyter_server", f"--port={self.port}", "--ip=127.0.0.1", "--no-browser", "--allow-root",
-             "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={bench.folder}", *options],
-            env=bench.environ, stdout=self.log, stderr=self.log, cwd=bench.folder,
+            [
+                sys.executable,
+                "-m",
+                "jupyter_server",
+                f"--port={self.port}",
+                "--ip=127.0.0.1",
+                "--no-browser",
+                "--allow-root",
+                "--ServerApp.port_retries=0",
+                f"--IdentityProvider.token={TOKEN}",
+                f"--ServerApp.root_dir={bench.folder}",
+                *options,
+            ],
+            env=bench.environ,
+            stdout=self.log,
+            stderr=self.log,
+            cwd=bench.folder,
         )
         deadline = time.monotonic() + 90
         while True:
@@ -31,19 +45,27 @@ class Server:
                 self.ask("GET", "/api/status")
                 return
             except OSError:
-                assert time.monotonic() < deadline and self.process.poll() is None, (bench.folder / "server.log").read_text()
+                assert time.monotonic() < deadline and self.process.poll() is None, (
+                    bench.folder / "server.log"
+                ).read_text()
                 time.sleep(0.1)
 
     def ask(self, method, path, body=None):
-        request = urllib.request.Request(self.base + path, method=method, headers={"Authorization": f"token {TOKEN}"},
-                                         data=None if body is None else json.dumps(body).encode())
+        request = urllib.request.Request(
+            self.base + path,
+            method=method,
+            headers={"Authorization": f"token {TOKEN}"},
+            data=None if body is None else json.dumps(body).encode(),
+        )
         with urllib.request.urlopen(request, timeout=90) as answer:
             text = answer.read()
         return json.loads(text) if text else None
 
     def socket(self, kernel):
         return websocket.create_connection(
-            f"ws://127.0.0.1:{self.port}/api/kernels/{kernel}/channels?session_id=s&token={TOKEN}", timeout=90)
+            f"ws://127.0.0.1:{self.port}/api/kernels/{kernel}/channels?session_id=s&token={TOKEN}",
+            timeout=90,
+        )
 
     def close(self):
         self.process.terminate()
@@ -56,9 +78,33 @@ class Server:
 
 
 def execute(socket, code, mid):
-    header = {"msg_id": mid, "msg_type": "execute_request", "username": "", "session": "s", "date": "", "version": "5.3"}
-    content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
-    socket.send(json.dumps({"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell", "buffers": []}))
+    header = {
+        "msg_id": mid,
+        "msg_type": "execute_request",
+        "username": "",
+        "session": "s",
+        "date": "",
+        "version": "5.3",
+    }
+    content = {
+        "code": code,
+        "silent": False,
+        "store_history": True,
+        "user_expressions": {},
+        "allow_stdin": False,
+    }
+    socket.send(
+        json.dumps(
+            {
+                "header": header,
+                "parent_header": {},
+                "metadata": {},
+                "content": content,
+                "channel": "shell",
+                "buffers": [],
+            }
+        )
+    )
 
 
 def next_of(socket, mid, *kinds):
@@ -116,7 +162,9 @@ def test_pending_for_a_while(bench, server):
     took = story(bench, server, 6)
     print({name: round(value, 2) for name, value in took.items()})
     # the budgets (1, 1, 0.5, 2 s) are measured by benchmarks/slurm.py; a busy machine gets ten times as much
-    assert took["post"] < 10 and took["open"] < 10 and took["word"] < 5 and took["delete pending"] < 20
+    assert (
+        took["post"] < 10 and took["open"] < 10 and took["word"] < 5 and took["delete pending"] < 20
+    )
 
 
 @pytest.mark.soak
@@ -124,7 +172,12 @@ def test_pending_for_ninety_seconds(bench, server):
     took = story(bench, server, 90)
     print({name: round(value, 2) for name, value in took.items()})
     if os.getloadavg()[0] < 1:  # the budgets hold on a machine that does nothing else
-        assert took["post"] < 1 and took["open"] < 1 and took["word"] < 0.5 and took["delete pending"] < 2
+        assert (
+            took["post"] < 1
+            and took["open"] < 1
+            and took["word"] < 0.5
+            and took["delete pending"] < 2
+        )
 
 
 def test_restart_by_rest_keeps_the_job_and_stop_of_the_server_frees_it(bench, server):

@@ -17,7 +17,10 @@ from kernelwright.slurm import quantities, settings
         ("gres=gpu:1,account=p1,mem=4G", SlurmSettings(gres="gpu:1", account="p1", mem="4G")),
         ("gres=gpu:1,shard:2,qos=high", SlurmSettings(gres="gpu:1,shard:2", qos="high")),
         ("partition=a,b,time=1-12", SlurmSettings(partition="a,b", time="1-12")),
-        ("cpus-per-task=2,extra=--constraint=skylake", SlurmSettings(cpus_per_task=2, extra=("--constraint=skylake",))),
+        (
+            "cpus-per-task=2,extra=--constraint=skylake",
+            SlurmSettings(cpus_per_task=2, extra=("--constraint=skylake",)),
+        ),
         ("extra=--exclusive,extra=--nice=5", SlurmSettings(extra=("--exclusive", "--nice=5"))),
         ("extra=--exclude=n1,n2,mem=1G", SlurmSettings(extra=("--exclude=n1,n2",), mem="1G")),
         ("", SlurmSettings()),
@@ -55,14 +58,23 @@ def test_refusals(text, code, part):
 
 
 def test_layers_and_limits():
-    site = SlurmConfig(defaults={"partition": "defq", "time": "01:00:00", "extra": ["--constraint=a"]},
-                       limits={"ntasks": 64, "time": "12:00:00", "mem": "8G", "idle": 60}, partitions=("defq", "long"))
+    site = SlurmConfig(
+        defaults={"partition": "defq", "time": "01:00:00", "extra": ["--constraint=a"]},
+        limits={"ntasks": 64, "time": "12:00:00", "mem": "8G", "idle": 60},
+        partitions=("defq", "long"),
+    )
     own = SlurmSettings(ntasks=4, extra=("--constraint=b",))
     environ = {settings.OVERRIDES: json.dumps({"time": "2:00:00", "qos": "high"})}
     assert settings.effective(own, site, environ=environ) == SlurmSettings(
-        partition="defq", ntasks=4, time="2:00:00", qos="high", extra=("--constraint=b",))
-    for bad, part in (({"ntasks": 65}, "ntasks=64"), ({"time": "13:00:00"}, "time=12:00:00"), ({"time": "UNLIMITED"}, "time="),
-                      ({"mem": "9G"}, "mem=8G"), ({"partition": "lon"}, "did you mean `long`")):
+        partition="defq", ntasks=4, time="2:00:00", qos="high", extra=("--constraint=b",)
+    )
+    for bad, part in (
+        ({"ntasks": 65}, "ntasks=64"),
+        ({"time": "13:00:00"}, "time=12:00:00"),
+        ({"time": "UNLIMITED"}, "time="),
+        ({"mem": "9G"}, "mem=8G"),
+        ({"partition": "lon"}, "did you mean `long`"),
+    ):
         with pytest.raises(UserError) as raised:
             settings.effective(settings.from_mapping(bad, source="x"), site, environ={})
         assert raised.value.code == "slurm-limit"
@@ -89,12 +101,25 @@ def test_round_trip():
     assert settings.from_mapping(settings.to_mapping(some), source="x") == some
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("30", 1800), ("30:30", 1830), ("1:00:00", 3600), ("1-12", 129600),
-                                               ("1-12:30", 131400), ("1-0:0:5", 86405), ("UNLIMITED", float("inf")), ("x", None)])
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("30", 1800),
+        ("30:30", 1830),
+        ("1:00:00", 3600),
+        ("1-12", 129600),
+        ("1-12:30", 131400),
+        ("1-0:0:5", 86405),
+        ("UNLIMITED", float("inf")),
+        ("x", None),
+    ],
+)
 def test_seconds(text, seconds):
     assert quantities.seconds(text) == seconds
 
 
-@pytest.mark.parametrize(("text", "mebibytes"), [("4G", 4096), ("512", 512), ("1024K", 1), ("1T", 1 << 20), ("x", None)])
+@pytest.mark.parametrize(
+    ("text", "mebibytes"), [("4G", 4096), ("512", 512), ("1024K", 1), ("1T", 1 << 20), ("x", None)]
+)
 def test_memory(text, mebibytes):
     assert quantities.mebibytes(text) == mebibytes

@@ -7,7 +7,6 @@ import pytest
 from slurm.notebook import is_idle
 
 
-
 def test_cells_wait_with_a_line_each_and_run_in_order(bench):
     bench.kernel(slurm={"partition": "closed"})
     notebook = bench.start()
@@ -21,7 +20,7 @@ def test_cells_wait_with_a_line_each_and_run_in_order(bench):
     notebook.wait(lambda m: len(notebook.lines(second)) > begun)
     html = notebook.of(first, "update_display_data")[-1]["content"]["data"]["text/html"]
     assert "PENDING" in html
-    (job, state), = bench.cluster.jobs()
+    ((job, state),) = bench.cluster.jobs()
     assert state == "PENDING"
     bench.cluster.open_partition()
     notebook.wait(lambda m: is_idle(m, third))
@@ -73,7 +72,9 @@ def test_questions_that_need_no_kernel_are_answered_at_once(bench):
     assert client.history(reply=True, timeout=60)["content"]["history"] == []
     client.is_complete("1")
     assert client.get_shell_msg(timeout=60)["content"]["status"] == "unknown"
-    assert client.kernel_info(reply=True, timeout=60)["content"]["language_info"]["name"] == "python"
+    assert (
+        client.kernel_info(reply=True, timeout=60)["content"]["language_info"]["name"] == "python"
+    )
 
 
 def test_kernel_info_is_the_real_one_from_the_second_start_on(bench):

@@ -3,7 +3,6 @@
 import pytest
 
 
-
 def test_time_limit(slow_kernels):
     notebook = slow_kernels["limit"]
     error = notebook.reply(notebook.cell, 240)

@@ -15,17 +15,38 @@ from kernelwright.slurm.wire import BadMessageError, Wire
 
 
 def plan(**changes):
-    values = dict(kernel="bert", job_name="kw-bert-1", comment="c", log="/h/%j.log", secrets="/h/agent 1.json", python=Path("/r/python"))
+    values = dict(
+        kernel="bert",
+        job_name="kw-bert-1",
+        comment="c",
+        log="/h/%j.log",
+        secrets="/h/agent 1.json",
+        python=Path("/r/python"),
+    )
     return script.Plan(**{**values, **changes})
 
 
 def test_script_is_complete_and_valid_shell(tmp_path):
-    text = script.render(SlurmSettings(partition="defq", ntasks=4, gres="gpu:1", extra=("--constraint=a&b", "--exclusive")), plan())
+    text = script.render(
+        SlurmSettings(
+            partition="defq", ntasks=4, gres="gpu:1", extra=("--constraint=a&b", "--exclusive")
+        ),
+        plan(),
+    )
     assert text.splitlines()[0] == "#!/bin/bash"
-    for line in ("#SBATCH --partition=defq", "#SBATCH --ntasks=4", "#SBATCH --gres=gpu:1", '#SBATCH --constraint="a&b"',
-                 "#SBATCH --exclusive", "#SBATCH --no-requeue", "#SBATCH --signal=B:USR1@120"):
+    for line in (
+        "#SBATCH --partition=defq",
+        "#SBATCH --ntasks=4",
+        "#SBATCH --gres=gpu:1",
+        '#SBATCH --constraint="a&b"',
+        "#SBATCH --exclusive",
+        "#SBATCH --no-requeue",
+        "#SBATCH --signal=B:USR1@120",
+    ):
         assert line in text.splitlines()
-    assert text.splitlines()[-1] == "exec /r/python -I -m kernelwright.slurm.agent '/h/agent 1.json'"
+    assert (
+        text.splitlines()[-1] == "exec /r/python -I -m kernelwright.slurm.agent '/h/agent 1.json'"
+    )
     path = tmp_path / "s"
     path.write_text(text)
     subprocess.run(["bash", "-n", path], check=True)
@@ -37,15 +58,21 @@ def test_script_for_show_holds_the_sites_defaults(monkeypatch, tmp_path):
     assert "#SBATCH --partition=defq" in text and "kw-bert-NUMBER" in text
 
 
-@pytest.mark.parametrize(("time", "seconds"), [(None, 120), ("1:00:00", 120), ("5", 60), ("1", 20), ("UNLIMITED", 120)])
+@pytest.mark.parametrize(
+    ("time", "seconds"), [(None, 120), ("1:00:00", 120), ("5", 60), ("1", 20), ("UNLIMITED", 120)]
+)
 def test_warning_is_earlier_for_short_jobs(time, seconds):
     assert script.warning_seconds(time) == seconds
 
 
 def test_reasons():
     assert reasons.why_waiting("Resources") == "waiting for resources to become free"
-    assert "maintenance" in reasons.why_waiting("Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions")
-    assert "shorter `time`" in reasons.why_waiting("PartitionTimeLimit") and reasons.starts_never("PartitionTimeLimit")
+    assert "maintenance" in reasons.why_waiting(
+        "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions"
+    )
+    assert "shorter `time`" in reasons.why_waiting("PartitionTimeLimit") and reasons.starts_never(
+        "PartitionTimeLimit"
+    )
     assert "quality of service" in reasons.why_waiting("QOSMaxWhatever")
     assert "account" in reasons.why_waiting("AssocGrpWhatever")
     assert reasons.why_waiting("Something, new | here") == "Slurm says: Something, new | here"
@@ -55,13 +82,18 @@ def test_reasons():
     assert reasons.why_ended("NEW_STATE").cause == "its state is NEW_STATE"
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0 s"), (119, "119 s"), (180, "3 min"), (7500, "2 h 05 min"), (200000, "2 d 7 h")])
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (119, "119 s"), (180, "3 min"), (7500, "2 h 05 min"), (200000, "2 d 7 h")],
+)
 def test_durations(seconds, text):
     assert reasons.duration(seconds) == text
 
 
 def test_waiting_lines():
-    waiting = notices.Waiting(job="7", state="PENDING", reason="Resources", starts=4000.0, submitted=100.0)
+    waiting = notices.Waiting(
+        job="7", state="PENDING", reason="Resources", starts=4000.0, submitted=100.0
+    )
     text = waiting.notice(400.0).text
     assert text.startswith("Slurm job 7 PENDING: waiting for resources to become free; not before ")
     assert text.endswith("waited 5 min")
@@ -74,7 +106,9 @@ def test_waiting_lines():
 def test_end_of_a_job_shows_its_log_without_control_characters(tmp_path):
     folder = record.Folder(tmp_path)
     folder.log("7").write_text("".join(f"line {i}\n" for i in range(50)) + "bell \a\x1b[2J end\n")
-    text = endings.of_job("7", Ended("TIMEOUT", "TimeLimit", "0:0", "n1", "00:01:20", "00:01:00"), folder, "t", []).text
+    text = endings.of_job(
+        "7", Ended("TIMEOUT", "TimeLimit", "0:0", "n1", "00:01:20", "00:01:00"), folder, "t", []
+    ).text
     assert "it reached its time limit (TIMEOUT, TimeLimit)" in text
     assert "it ran 00:01:20 of 00:01:00" in text
     assert "line 49" in text and "line 29" not in text
@@ -99,34 +133,55 @@ ROW = "7|PENDING||2026-11-29T10:00:00|N/A|0:00|debug|kw-a-1|Nodes required for j
 def test_rows_are_read(tmp_path):
     slurm = fake(tmp_path, squeue=f"echo '{ROW}'; echo broken line")
     job = slurm.jobs(["7"])["7"]
-    assert (job.state, job.reason, job.comment, job.ends) == ("PENDING", "Nodes required for job are DOWN, DRAINED", "kernelwright:kernel=a|b", None)
+    assert (job.state, job.reason, job.comment, job.ends) == (
+        "PENDING",
+        "Nodes required for job are DOWN, DRAINED",
+        "kernelwright:kernel=a|b",
+        None,
+    )
     assert job.starts is not None
 
 
 def test_an_unknown_job_is_gone_but_an_outage_is_not(tmp_path):
-    slurm = fake(tmp_path, squeue="echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1",
-                 scontrol="echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1",
-                 sacct="echo 'OUT_OF_MEMORY|None|0:125|n3|00:10:00|01:00:00'", scancel="echo 'Unable to contact slurm controller' >&2; exit 1",
-                 sbatch="echo 'sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)' >&2; exit 1")
+    slurm = fake(
+        tmp_path,
+        squeue="echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1",
+        scontrol="echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1",
+        sacct="echo 'OUT_OF_MEMORY|None|0:125|n3|00:10:00|01:00:00'",
+        scancel="echo 'Unable to contact slurm controller' >&2; exit 1",
+        sbatch="echo 'sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)' >&2; exit 1",
+    )
     assert slurm.jobs(["7"]) == {}
     assert slurm.ended("7") == Ended("OUT_OF_MEMORY", "None", "0:125", "n3", "00:10:00", "01:00:00")
-    for call in (lambda: slurm.cancel(ids=["7"]), lambda: slurm.submit("x"), lambda: slurm.preflight("x")):
+    for call in (
+        lambda: slurm.cancel(ids=["7"]),
+        lambda: slurm.submit("x"),
+        lambda: slurm.preflight("x"),
+    ):
         with pytest.raises(Unreachable):
             call()
 
 
 def test_refusals_are_slurms_own_words(tmp_path):
-    slurm = fake(tmp_path, sbatch="echo 'sbatch: error: Batch job submission failed: Invalid account' >&2; exit 1")
+    slurm = fake(
+        tmp_path,
+        sbatch="echo 'sbatch: error: Batch job submission failed: Invalid account' >&2; exit 1",
+    )
     assert slurm.preflight("x") == "Batch job submission failed: Invalid account"
     with pytest.raises(UserError) as raised:
         slurm.submit("x")
     assert raised.value.code == "slurm-refused" and "Invalid account" in raised.value.message
 
 
-@pytest.mark.parametrize(("nodes", "believed"), [("idle\nmixed", True), ("idle\ndrained*", False), ("maint", False)])
+@pytest.mark.parametrize(
+    ("nodes", "believed"), [("idle\nmixed", True), ("idle\ndrained*", False), ("maint", False)]
+)
 def test_no_such_node_is_believed_only_while_every_node_is_there(tmp_path, nodes, believed):
-    slurm = fake(tmp_path, sbatch="echo 'allocation failure: Requested node configuration is not available' >&2; exit 1",
-                 sinfo=f"printf '{nodes}\\n'")
+    slurm = fake(
+        tmp_path,
+        sbatch="echo 'allocation failure: Requested node configuration is not available' >&2; exit 1",
+        sinfo=f"printf '{nodes}\\n'",
+    )
     assert (slurm.preflight("x") is not None) is believed
 
 
@@ -140,8 +195,21 @@ def test_a_missing_client_and_a_site_without_slurm(tmp_path):
 
 
 def test_job_environment_is_a_chosen_list():
-    environ = {"HOME": "/h", "PATH": "/bin", "LC_ALL": "C", "SLURM_CONF": "/c", "SLURM_JOB_ID": "1", "SBATCH_QOS": "x", "TOKEN": "s"}
-    assert job_environment(environ) == {"HOME": "/h", "PATH": "/bin", "LC_ALL": "C", "SLURM_CONF": "/c"}
+    environ = {
+        "HOME": "/h",
+        "PATH": "/bin",
+        "LC_ALL": "C",
+        "SLURM_CONF": "/c",
+        "SLURM_JOB_ID": "1",
+        "SBATCH_QOS": "x",
+        "TOKEN": "s",
+    }
+    assert job_environment(environ) == {
+        "HOME": "/h",
+        "PATH": "/bin",
+        "LC_ALL": "C",
+        "SLURM_CONF": "/c",
+    }
 
 
 # --- small parts -------------------------------------------------------------------------------------
@@ -167,7 +235,11 @@ def test_messages_are_signed_and_checked():
     wire = Wire("key")
     frames = wire.make("kernel_info_request", {"a": 1})
     request = Wire("key").read("shell", [b"client", *frames])
-    assert (request.type, request.idents, request.content) == ("kernel_info_request", (b"client",), {"a": 1})
+    assert (request.type, request.idents, request.content) == (
+        "kernel_info_request",
+        (b"client",),
+        {"a": 1},
+    )
     with pytest.raises(BadMessageError):
         Wire("other").read("shell", frames)
     for broken in ([], [b"x"], frames[:3], [*frames[:5], b"{"]):

@@ -38,7 +38,9 @@ def uv_environment(
             separator = "," if variable == "UV_FIND_LINKS" else " "
             settings[variable] = separator.join(value.split())
     if read.get("extra-index-url") or environ.get("PIP_EXTRA_INDEX_URL"):
-        settings.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")  # as pip does: all its indexes count alike
+        settings.setdefault(
+            "UV_INDEX_STRATEGY", "unsafe-best-match"
+        )  # as pip does: all its indexes count alike
     if index and "UV_DEFAULT_INDEX" not in settings:
         settings["UV_DEFAULT_INDEX"] = index
     settings.setdefault("UV_CACHE_DIR", str(cache))
