@@ -113,6 +113,7 @@ def test_conda_via_slurm_from_the_form_to_an_empty_queue(chromium, site, cluster
         picture(page, "marwan-form")
         assert "two jobs are charged" in page.inner_text(PREFIX + "kw_kernel_message")
         page.select_option(PREFIX + "bc_queue", "gpu_test")  # offered by the site, unknown to Slurm
+        page.fill(PREFIX + "bc_num_hours", "1")  # the most that it gives
         page.get_by_role("button", name="Launch").click()
         assert "invalid partition specified: gpu_test" in alert(page)
         picture(page, "marwan-partition")
