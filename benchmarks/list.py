@@ -68,6 +68,8 @@ def make_home(folder: Path, count: int) -> Path:
         }
         (kernel / "kernel.json").write_text(json.dumps(spec))
         os.utime(kernel / "kernel.json", (1_700_000_000, 1_700_000_000))
+    for path in [folder, *folder.rglob("*")]:
+        os.utime(path, (1_700_000_000, 1_700_000_000))
     return folder
 
 
