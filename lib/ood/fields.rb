@@ -151,7 +151,7 @@ class Fields
   end
 
   def partition
-    help = "The part of the cluster that runs it (sbatch --partition). For example: the first of the list"
+    help = "The part of the cluster that runs this session (sbatch --partition). For example: the first of the list"
     return { "auto_queues" => { "label" => "Partition", "help" => help } } if @catalog.partitions.empty?
 
     names = @catalog.partitions.map { |one| [Text.clean(one["label"] || one["name"]), one["name"], partition_data(one)] }
@@ -217,8 +217,22 @@ class TemplateField
   private
 
   def help
-    own = @parameter["help"].is_a?(String) ? " #{CGI.escapeHTML(Text.clean(@parameter["help"], 300))}" : ""
+    said = [@parameter["help"], bounds, example].grep(String).first
+    own = said ? " #{CGI.escapeHTML(Text.clean(said, 300))}" : ""
     "Counts for “#{CGI.escapeHTML(Text.clean(@template["label"] || @template["name"]))}”.#{own}"
+  end
+
+  def bounds
+    low, high = @parameter.values_at("min", "max")
+    "#{low} to #{high}." if @parameter["type"] == "number" && low && high
+  end
+
+  # What helps where the site has written nothing.
+  def example
+    return "For example: #{@parameter["example"]}" if @parameter["example"]
+
+    { "modules" => "One a line, as for module load. For example: gcc/12", "list" => "One a line.",
+      "account" => "Which project pays (sbatch --account). Empty: your usual one" }[@parameter["type"]]
   end
 
   def value

@@ -13,11 +13,23 @@ function runScripts(element) {
   }
 }
 
+// All cards are made anew: who moves by keyboard stays where they were, as on the dashboard.
+function focusIn(element) {
+  const card = element && element.closest("section.card");
+  if (!card || !sessions.contains(card)) return () => {};
+  const words = "a[href], button, summary, input:not([type=hidden])";
+  const place = [...card.querySelectorAll(words)].findIndex((one) => one === element);
+  return () => document.getElementById(card.id)?.querySelectorAll(words)[place]?.focus();
+}
+
 async function poll() {
   try {
     const answer = await fetch(sessions.dataset.url, { cache: "no-store" });
     if (answer.ok) {
-      sessions.innerHTML = await answer.text();
+      const text = await answer.text();
+      const back = focusIn(document.activeElement);
+      sessions.innerHTML = text;
+      back();
       runScripts(sessions);
     }
   } catch (error) {

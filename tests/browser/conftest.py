@@ -68,11 +68,13 @@ def axe():
 
 
 @pytest.fixture(scope="session")
-def app(tmp_path_factory, runtime):
+def app(tmp_path_factory, runtime, uv_cache):
     """The app in the preview: home, catalog, runtime and address."""
     folder = tmp_path_factory.mktemp("browser")
     home = folder / "home"
-    home.mkdir()
+    cache = home / ".local/share/kernelwright/cache"
+    cache.mkdir(parents=True)
+    (cache / "uv").symlink_to(uv_cache)
     catalog = folder / "catalog.json"
     catalog.write_text(json.dumps(CATALOG))
     env = {"KERNELWRIGHT_RUNTIME": str(runtime), "KERNELWRIGHT_CATALOG": str(catalog)}

@@ -1,5 +1,7 @@
 """Each kind of kernel made from the form, with the failure that people meet on the way, and used in JupyterLab."""
 
+import time
+
 import pytest
 from browser.conftest import PATIENCE, PREFIX
 from browser.sites import central_kernel, private_runtime, site_app, visit
@@ -144,3 +146,19 @@ def test_an_environment_file_is_picked_and_its_mistake_named(page, site):
     wait_state(page, again, "completed")
     picture(page, "file-ready", again)
     assert "Ready: From my file." in again.inner_text()
+
+
+@pytest.mark.parametrize("kind", ["venv", "container"])
+def test_without_javascript_by_plain_posts(kind, chromium, site, imagery):  # noqa: F811
+    with visit(chromium, PATIENCE, java_script_enabled=False) as plain:
+        plain.goto(site.address)
+        if kind == "venv":
+            choose(plain, "new:packages", kw_title="Plain pip", kw_packages="six", kw_installer=["venv"], kw_only=True)  # fmt: skip
+        else:
+            choose(plain, "new:container", kw_title="Plain box", kw_image=str(imagery.mini()), kw_only=True)  # fmt: skip
+        card = launch(plain)
+        until = time.monotonic() + PATIENCE / 1000
+        while card.get_attribute("data-state") != "completed" and time.monotonic() < until:
+            plain.wait_for_timeout(300)
+            plain.reload()
+        assert f"Ready: Plain {'pip' if kind == 'venv' else 'box'}." in card.inner_text()
