@@ -189,7 +189,7 @@ class Card
 
   def reason
     hint = @report["hint"] ? "<p>#{prose(@report["hint"])}</p>" : ""
-    "<p>#{prose(@report["message"] || "no reason is known")} <code>#{h(@report["code"] || "unknown")}</code></p>#{hint}"
+    "<p>#{prose(@report["message"] || "no reason is known")} <small>(#{h(@report["code"] || "unknown")})</small></p>#{hint}"
   end
 
   def log

@@ -101,6 +101,27 @@ def test_only_made(card):
     )
 
 
+def test_commands_and_paths_stand_out_and_stay_text(card):
+    report = {
+        **REPORT,
+        "state": "failed",
+        "code": "x",
+        "message": "no `a` <b>`c<i>`",
+        "hint": "run `d",
+    }
+    html = card("completed", report=report)["completed"]
+    assert "No <code>a</code> &lt;b&gt;<code>c&lt;i&gt;</code>." in html
+    assert "Run &#96;d." in html
+
+
+def test_where_no_notebook_was_wanted_the_software_could_not_be_made(card, tmp_path):
+    report = {**REPORT, "state": "failed", "code": "x", "message": "no"}
+    given = {"kw_kernel": "new:packages", "kw_only": "1"}
+    (tmp_path / "user_defined_context.json").write_text(json.dumps(given))
+    html = card("completed", report=report)["completed"]
+    assert "The software could not be made" in html
+
+
 def test_a_failure_gives_reason_hint_log_and_the_way_back(card):
     report = {
         **REPORT,

@@ -279,3 +279,19 @@ def test_the_policy_of_the_site_decides_what_can_be_made(home, tmp_path):
     ]
     catalog = catalog_file(tmp_path, form={"kinds": []})
     assert "Make a new one" not in values_of(ask("options", home=home, catalog=catalog)["groups"])
+
+
+def test_what_runs_in_a_job_of_its_own_says_so(tmp_path, home):
+    own = {"launcher": {"slurm": {"partition": "defq"}}}
+    catalog = catalog_file(
+        tmp_path,
+        kernels=[central("mpi", "MPI", recipe=own), central("py", "Python", description="Small <b>")],
+        templates=[{"value": "template:t", "name": "t", "label": "T", "description": "Yours", "recipe": own}],
+    )  # fmt: skip
+    found = dict(ask("options", home=home, catalog=catalog)["groups"])
+    assert found["Central"][0][:2] == ["MPI (counts as two jobs)", "site:mpi"]
+    assert "two jobs are charged" in found["Central"][0][2]["data-kw-about"]
+    assert found["Central"][1] == ["Python", "site:py", {"data-kw-about": "Small <b>."}]
+    made = found["Make a new one"][-1]
+    assert made[0] == "T (counts as two jobs)"
+    assert made[2]["data-kw-about"].startswith("Yours. It runs in a job of its own")
