@@ -4,7 +4,7 @@ import time
 
 import pytest
 from browser.conftest import PATIENCE, PREFIX
-from browser.sites import central_kernel, private_runtime, site_app, visit
+from browser.sites import central_kernel, compile_site, private_runtime, site_app, visit
 from browser.steps import (
     KERNEL,
     cancel,
@@ -162,3 +162,22 @@ def test_without_javascript_by_plain_posts(kind, chromium, site, imagery):  # no
             plain.wait_for_timeout(300)
             plain.reload()
         assert f"Ready: Plain {'pip' if kind == 'venv' else 'box'}." in card.inner_text()
+
+
+def test_too_large_for_the_site_is_said_before_anything_is_downloaded(page, site, channel):
+    settings = site.conf / "20-limit.yaml"
+    settings.write_text("policy: {max_size: 1M}\n")
+    compile_site(site.conf, site.runtime)
+    try:
+        choose(page, "new:packages", kw_title="Much", kw_packages="bulky", kw_only=True)
+        channel.calm()
+        card = launch(page)
+        wait_state(page, card, "completed")
+    finally:
+        settings.unlink()
+        compile_site(site.conf, site.runtime)
+    said = card.inner_text()
+    picture(page, "too-large", card)
+    assert "The environment needs about " in said
+    assert "the site allows 1M" in said
+    assert not [line for line in channel.requests if line.endswith(".conda")]
