@@ -178,7 +178,7 @@ def pythons(place: Place) -> dict[Path, str]:
     for path in [*named, *(Path(f) / "python3" for f in folders if f), *_versioned(folders)]:
         real = os.path.realpath(path)
         match = re.fullmatch(r"python(3\.\d+)", os.path.basename(real))
-        in_venv = (path.parent.parent / "pyvenv.cfg").exists() and path not in named
+        in_venv = os.path.exists(path.parent.parent / "pyvenv.cfg") and path not in named
         if match and os.access(path, os.X_OK) and not in_venv and not _is_shim(path):
             found.setdefault(path, match[1])
     return found
