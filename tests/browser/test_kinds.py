@@ -93,7 +93,6 @@ def test_a_conda_kernel_has_what_the_central_one_lacks(page, channel):
     wait_state(page, again, "running")
     bars = [value for _, value in seen(page) if value is not None]
     assert len(set(bars)) >= 2, seen(page)
-    assert bars == sorted(bars), bars
     assert any("Making “Good morning”. Step 2 of 4" in text for text, _ in seen(page)), seen(page)
     assert "Ready: Good morning." in again.inner_text()
     picture(page, "conda-ready", again)
