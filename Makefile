@@ -19,7 +19,7 @@ demo: ## see the form, make a kernel, run a cell: prints the address (CHECK=1: d
 test: ## lint, then every test
 	@scripts/setup.sh
 	@$(MAKE) --no-print-directory lint
-	$(PYTEST) -m "not soak" -n $(WORKERS) --dist loadfile || \
+	$(PYTEST) -m "not soak" -n $(WORKERS) --dist loadfile --no-loadscope-reorder || \
 	  { echo "== what failed beside others, once more alone:"; $(PYTEST) -m "not soak" --last-failed --last-failed-no-failures none; }
 
 soak: ## the long series: kills, outages, thousands of messages

@@ -24,6 +24,31 @@ SHARED = Path(
 )  # readable by all: a checkout may lie below a private folder
 
 
+# the folders whose files take longest come first, so that no worker is left with a long one at the end
+LONG = (
+    "slurm/test_whole_minutes",
+    "browser",
+    "slurm",
+    "portal",
+    "share",
+    "container",
+    "conda",
+    "session",
+    "unit/test_install",
+    "unit/test_builder",
+    "launch",
+    "kernels",
+)
+
+
+def pytest_collection_modifyitems(items):
+    def rank(item):
+        where = item.path.relative_to(ROOT / "tests").as_posix()
+        return next((i for i, name in enumerate(LONG) if where.startswith(name)), len(LONG))
+
+    items.sort(key=rank)
+
+
 @pytest.fixture(autouse=True)
 def _no_user_settings(monkeypatch):
     """Nothing of the person's own environment decides a test."""
