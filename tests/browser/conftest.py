@@ -30,9 +30,9 @@ CATALOG = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
-    """Playwright's Chromium, from the system."""
+    """Playwright's Chromium, from the system; not longer than its module, as Playwright keeps an event loop."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing")
     if not Path(CHROMIUM).exists():
         pytest.skip("chromium is missing")
@@ -99,7 +99,7 @@ def page(chromium, app):
     assert pwned is None
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def plain(chromium, app):
     """A visitor without JavaScript, on the form."""
     context = chromium.new_context(java_script_enabled=False)

@@ -295,3 +295,10 @@ def test_limit_and_peak_from_cgroup_v1(tmp_path):
     assert explain.memory_of(str(step)) == (1 << 30, 1 << 30)
     assert explain.memory_of("") == (None, None)
     assert explain.memory_of(str(tmp_path / "gone")) == (None, None)
+
+
+def test_r_that_halts_while_it_quits_is_no_death():
+    assert classify.is_plain_quit("r", 1, "Execution halted\n")
+    assert not classify.is_plain_quit("r", 1, "Error in f() : no\nExecution halted\n")
+    assert not classify.is_plain_quit("r", 137, "Execution halted\n")
+    assert not classify.is_plain_quit("python", 1, "Execution halted\n")

@@ -80,6 +80,18 @@ def explain(status: int | None, stderr: str, start: Start = Start()) -> Problem:
     return _from_status(_shell_status(status), start, text, "before it answered")
 
 
+def is_plain_quit(language: str, status: int, log: str) -> bool:
+    """Whether this is how the language ends when it is asked to, although the status says failure.
+
+    R that is interrupted once more while it quits halts with status 1; a failing R prints "Error" first.
+    """
+    lines = [line.strip() for line in log.splitlines() if line.strip()][-20:]
+    halted = lines[-1:] == ["Execution halted"]
+    return (
+        language == "r" and status == 1 and halted and not any(x.startswith("Error") for x in lines)
+    )
+
+
 def explain_end(status: int, stderr: str, start: Start) -> Problem:
     """Why a kernel that had worked ended: said at its next start."""
     text = plain(stderr)

@@ -40,7 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         answer = find_out(generation, base, record, os.environ)
     if words[2:3] != ["--kernel"]:
-        write(died, answer)
+        status = _number(record.get("status")) or 0
+        if not classify.is_plain_quit(answer["language"], status, answer.get("log", "")):
+            write(died, answer)
         return 0
     problem = base.with_name(base.name + ".problem")
     with contextlib.suppress(OSError):
