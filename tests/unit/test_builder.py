@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from kernelwright.builder import Builder
+from kernelwright.changes import packages, planned, with_packages
 from kernelwright.config.model import Policy, SiteConfig
 from kernelwright.errors import UserError
 from kernelwright.progress import Silent
@@ -119,7 +120,10 @@ def test_update_rollback_and_difference(builder):
 
     first = builder.create(venv())
     owned = builder.store.find("demo")
-    second = builder.next_generation(owned, with_packages(first.recipe, ("attrs==23.2.0",)))
+    chosen = []
+    recipe = with_packages(first.recipe, ("attrs==23.2.0",))
+    second = builder.next_generation(owned, recipe, chosen.append)
+    assert chosen[0]["attrs"].version == "23.2.0"
     assert [(r["change"], r["name"], r["new"]) for r in difference(first, second)] == [
         ("added", "attrs", "23.2.0")
     ]
@@ -481,3 +485,64 @@ def test_removing_a_running_kernel_leaves_its_files(builder, home):
     assert remove_kernel(Store(home, SiteConfig(), {}), generation.kernel_id) == 0
     assert not generation.folder.parent.exists()
     shutil.rmtree(home / ".local", ignore_errors=True)
+
+
+def project(folder, name):
+    """A package of its own that can be installed from its folder."""
+    folder.mkdir(parents=True)
+    (folder / "pyproject.toml").write_text(
+        f'[project]\nname = "{name}"\nversion = "1"\n'
+        '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+    )
+    (folder / f"{name}.py").write_text("answer = 42\n")
+
+
+def test_a_requirements_file_with_paths_of_its_own(builder, tmp_path):
+    folder = tmp_path / "my work"
+    project(folder / "one part", "onepart")
+    project(folder / "other", "otherpart")
+    file = folder / "requirements.txt"
+    file.write_bytes("\ufeff-r more.txt\r\n./one part\r\n".encode())
+    (folder / "more.txt").write_text("-e ./other\n")
+    recipe = load(f"name: demo\nenvironment:\n  venv: {{file: '{file}'}}\n", source="test")
+    generation = replace(builder, test=False).create(recipe)
+    unhashed = generation.made.facts["unhashed"]
+    assert sorted(unhashed) == [str(folder / "one part"), str(folder / "other")]
+    code = "import onepart, otherpart; print(onepart.answer, otherpart.__file__)"
+    python = generation.made.interpreter
+    said = subprocess.run([python, "-c", code], timeout=60, capture_output=True, text=True).stdout
+    assert said.split(maxsplit=1) == ["42", f"{folder}/other/otherpart.py\n"]
+
+    from kernelwright.clone import clone_recipe
+
+    around = {"home": builder.home, "environ": builder.environ, "site": builder.site}
+    copy = replace(builder, test=False).create(clone_recipe("demo", "copy", None, **around))
+    assert sorted(copy.made.facts["unhashed"]) == sorted(unhashed), "paths mean the same from there"
+
+    file.unlink()
+    owned = builder.store.find("demo")
+    recipe = with_packages(generation.recipe, ("six",))
+    assert [r["name"] for r in planned(builder, owned, recipe)] == ["six"]
+    later = replace(builder, test=False).next_generation(owned, recipe)
+    assert {"onepart", "otherpart", "six"} <= packages(later).keys(), "the file is gone"
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "{fifo}"])
+def test_a_requirements_file_without_an_end_is_not_read(builder, tmp_path, path):
+    os.mkfifo(tmp_path / "fifo")
+    file = path.format(fifo=tmp_path / "fifo")
+    recipe = load(f"name: demo\nenvironment:\n  venv: {{file: '{file}'}}\n", source="test")
+    with pytest.raises(UserError) as caught:
+        builder.create(recipe)
+    assert caught.value.code == "file-not-found"
+
+
+def test_a_folder_on_path_that_may_not_be_entered_is_passed_over(alice, runtime):
+    alice.run(["mkdir", "-m", "700", "closed"])
+    subprocess.run(["chown", "root:root", alice.home / "closed"], check=True)
+    path = f"{alice.home}/closed:/usr/bin:/bin"
+    answer = alice.run(
+        [runtime / "bin/kernelwright", "create", "venv", "x", "--python", "3.1", "--json"],
+        env={"PATH": path},
+    )
+    assert json.loads(answer.stdout)["error"]["code"] == "python-not-found", answer.stderr
