@@ -10,7 +10,7 @@ const WORDS = {
   warning: "has a warning",
 };
 const HEADINGS = { user: "Mine", legacy: "Mine", conda: "Mine", group: "Shared with me", jupyter: "Other" };
-const ADVANCED = ["kw_other", "kw_modules", "kw_installer", "kw_qos", "kw_reservation", "kw_slurm"];
+const ADVANCED = ["kw_other", "kw_modules", "kw_installer", "kw_qos", "kw_reservation", "kw_slurm", "kw_job"];
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff0-\uffff]/g;
 const PACKAGE = /^(?:[\w./-]+::)?[A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?\s*(?:(?:[=<>!~@;,*[]|\d).*)?$/;
 const INSTALL = /^[!%$]?\s*(?:sudo\s+)?(?:python3?\s+-m\s+)?(?:conda|mamba|micromamba|pip3?|uv\s+pip|pixi|uv)\s+(?:install|add|create)\b/;

@@ -7,6 +7,7 @@ the last step nothing is visible, and a failure at any moment leaves the kernel 
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +20,14 @@ from .errors import UserError
 from .recipe import recipe_hash, to_mapping
 from .store import Draft, Owned, Store, kernelspec, lock, write_json, write_text
 from .store.atomic import sweep
+from .store.naming import with_settings_of
 from .store.prune import remove_stale
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from .config.model import SiteConfig
+    from .environments.base import Choice
     from .model import Command, Generation, Made, Recipe
     from .progress import Progress
 
@@ -61,8 +64,8 @@ class Builder:
             existing = self._existing(recipe.name, replace=replace or reuse, force=force)
             digest = self.hash(recipe)
             if existing and reuse:
-                if existing.recipe_hash == digest and not self._broken(existing):
-                    return self.store.generation(existing.id, existing.number)
+                if self.fits(existing, recipe, digest):
+                    return self.reuse(existing, recipe)
                 if not replace:
                     raise _exists(recipe.name)
             generation = self._build(recipe, existing.id if existing else None)
@@ -70,11 +73,19 @@ class Builder:
             remove_stale(self.store, generation.kernel_id)
             return generation
 
-    def next_generation(self, owned: Owned, recipe: Recipe) -> Generation:
-        """Build another generation of a kernel and switch to it; the old one stays for `rollback`."""
+    def next_generation(
+        self,
+        owned: Owned,
+        recipe: Recipe,
+        chosen: Callable[[Mapping[str, Choice]], None] = lambda _: None,
+    ) -> Generation:
+        """Build another generation of a kernel and switch to it; the old one stays for `rollback`.
+
+        `chosen` is told the packages before they are fetched.
+        """
         self.check_policy(recipe)
         with self._locked(owned.name, f"update {owned.name}"):
-            generation = self._build(recipe, owned.id)
+            generation = self._build(recipe, owned.id, chosen)
             self._publish(generation, self.hash(recipe))
             remove_stale(self.store, owned.id)
             return generation
@@ -94,24 +105,25 @@ class Builder:
     def switch(self, owned: Owned, number: int) -> Generation:
         """Publish another generation that was built before: `rollback`."""
         with self._locked(owned.name, f"rollback {owned.name}"):
-            generation = self.store.generation(owned.id, number)
+            generation = with_settings_of(self.store, owned, number)
             self._publish(generation, self.hash(generation.recipe))
             return generation
 
     def place_for(self, owned: Owned, generation: Generation) -> Place:
-        """Where a solve for the next generation may keep its notes: nothing of it is published."""
-        folder = self.store.data / "cache" / "plan" / owned.id
+        """Where a solve for the next generation may keep its notes, beside those of the last build."""
+        folder = self.store.data / "kernels" / owned.id / "plan"
         folder.mkdir(parents=True, exist_ok=True)
         prefix = Path(generation.made.prefix or folder)
         return Place(prefix, folder, self.home, self.environ, self.site, self.runtime)
 
     def hash(self, recipe: Recipe) -> str:
         """The hash by which this request is found again, contents of named files included."""
-        named = [getattr(recipe.environment, key, None) for key in ("file", "lock")]
         contents = []
-        for path in (p for p in named if p):
+        for key in ("file", "lock"):
+            path = expand_user(getattr(recipe.environment, key, None) or "", self.home)
             with contextlib.suppress(OSError):
-                contents.append(Path(expand_user(path, self.home)).read_bytes())
+                if os.path.isfile(path):  # a device or a FIFO would never end
+                    contents.append(Path(path).read_bytes())
         return recipe_hash(recipe, files=tuple(contents))
 
     def _locked(self, name: str, command: str) -> contextlib.AbstractContextManager[None]:
@@ -137,18 +149,30 @@ class Builder:
             raise _exists(name)
         return owned if owned.name == name else None
 
-    def whole(self, owned: Owned) -> bool:
-        """Whether a kernel can be used again as it was built; `session prepare` asks before it builds."""
-        return not self._broken(owned)
+    def fits(self, owned: Owned, recipe: Recipe, digest: str) -> bool:
+        """Whether a kernel was built from `recipe`, by the same launcher, and is whole.
 
-    def _broken(self, owned: Owned) -> bool:
-        """Whether what was built cannot be used again as it is."""
+        `session prepare` asks before it builds.
+        """
+        if owned.recipe_hash != digest:
+            return False
         try:
             generation = self.store.generation(owned.id, owned.number)
         except UserError:
-            return True
+            return False
+        if (generation.recipe.slurm is None) != (recipe.slurm is None):
+            return False  # the start script differs
         problems = environments.kind(generation.made.kind).check(generation.recipe, generation.made)
-        return any(p.severity == "error" for p in problems)
+        return not any(p.severity == "error" for p in problems)
+
+    def reuse(self, owned: Owned, recipe: Recipe) -> Generation:
+        """Use a kernel that fits as it was built; launcher settings that `recipe` names are its new ones."""
+        wanted = to_mapping(recipe).get("launcher", {}).get("slurm")
+        if wanted:
+            own = self.store.launcher(owned.id).get("slurm")
+            kept = own if isinstance(own, dict) else {}
+            self.store.set_launcher(owned.id, {"slurm": {**kept, **wanted}})
+        return self.store.generation(owned.id, owned.number)
 
     def check_policy(self, recipe: Recipe) -> None:
         """Raise the first thing that this site does not let people make."""
@@ -158,11 +182,18 @@ class Builder:
             if problem.severity == "error":
                 raise UserError(problem.code, problem.message, hint=problem.hint)
 
-    def _build(self, recipe: Recipe, kernel_id: str | None) -> Generation:
+    def _build(
+        self,
+        recipe: Recipe,
+        kernel_id: str | None,
+        chosen: Callable[[Mapping[str, Choice]], None] = lambda _: None,
+    ) -> Generation:
         sweep(self.store.specs)
         draft = self.store.new_generation(kernel_id, recipe)
         environ = {**self.environ, **recipe.build_env}
-        place = Place(draft.prefix, draft.folder, self.home, environ, self.site, self.runtime)
+        place = Place(
+            draft.prefix, draft.folder, self.home, environ, self.site, self.runtime, chosen
+        )
         try:
             made = environments.kind(recipe.kind).make(recipe, place, self.progress)
             return self._complete(draft, recipe, made)
@@ -227,6 +258,8 @@ class Builder:
                 hint=(problem.hint if problem else None)
                 or "use --no-test to publish it all the same",
             )
+        # what a Slurm kernel answers while its job waits
+        write_json(draft.folder / "kernel_info.json", result.reply)
 
     def _publish(self, generation: Generation, digest: str, *, force: bool = False) -> None:
         recipe = generation.recipe

@@ -110,7 +110,7 @@ class Answers
       "kw_packages" => "Packages", "kw_file" => "Environment file", "kw_image" => "Container image", "kw_folder" => "Folder",
       "kw_modules" => "Modules for the server", "kw_slurm" => "More Slurm options", "bc_num_hours" => "Hours",
       "kw_cores" => "Processor cores", "kw_mem" => "Memory in GB", "kw_gpus" => "GPUs", "kw_qos" => "Quality of service",
-      "kw_reservation" => "Reservation", "bc_account" => "Account", "bc_queue" => "Partition" }.fetch(id, id)
+      "kw_reservation" => "Reservation", "kw_job" => "The kernel's own job", "bc_account" => "Account", "bc_queue" => "Partition" }.fetch(id, id)
   end
 
   def choice
@@ -237,6 +237,7 @@ class Answers
     self["kw_modules"].split(/[\s,]+/).each do |one|
       refuse("Modules for the server", "#{Text.shown(one)} is not a module's name. For example: gcc/12") unless MODULE.match?(one)
     end
+    OwnJob.new(self["kw_job"]).check { |why| refuse(label("kw_job"), why) }
     slurm_options
   end
 

@@ -121,6 +121,11 @@ class Catalog
     form["slurm_options"] == true
   end
 
+  # Whether kernels may have Slurm jobs of their own here.
+  def slurm_kernels?
+    form["slurm_kernels"] != false
+  end
+
   def file_picker?
     form["file_picker"] == true
   end

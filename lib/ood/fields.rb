@@ -10,7 +10,7 @@ class Fields
           "new:container" => %w[kw_title kw_image kw_only] }.freeze
   MAKING = %w[kw_title kw_packages kw_file kw_image kw_only].freeze
   DIRECTIVES_LIMIT = 300 # options; beyond, hide directives would triple the page, and form.js hides by itself
-  ADVANCED = %w[kw_more kw_other kw_modules kw_installer kw_qos kw_reservation kw_slurm].freeze
+  ADVANCED = %w[kw_more kw_other kw_modules kw_installer kw_qos kw_reservation kw_slurm kw_job].freeze
   UI = { "lab" => "JupyterLab", "notebook" => "Jupyter Notebook" }.freeze
 
   def initialize(catalog, home:, root:)
@@ -166,10 +166,11 @@ class Fields
 
   def account
     help = "Which project pays (sbatch --account). Empty: your usual one. For example: phys1"
+    kernels = @catalog.slurm_kernels? ? ". It also pays for kernels with a job of their own that name no account" : ""
     case @catalog.accounts
     when "none" then {}
     when "auto" then { "auto_accounts" => { "label" => "Account", "help" => help } }
-    else { "bc_account" => { "label" => "Account", "help" => help } }
+    else { "bc_account" => { "label" => "Account", "help" => "#{help}#{kernels}" } }
     end
   end
 
@@ -178,15 +179,24 @@ class Fields
       "kw_more" => { "widget" => "check_box", "label" => "Advanced", "value" => "0", "help" => "More fields, for people who know what they need." },
       "kw_other" => new_field("Not in the list? Type its name", other_help),
       "kw_modules" => { "label" => "Modules for the server", "help" => "Loaded before Jupyter starts (module load). For example: gcc/12 cuda/12.4" },
-      "kw_qos" => { "label" => "Quality of service", "help" => "sbatch --qos. For example: debug. Empty: your usual one" },
-      "kw_reservation" => { "label" => "Reservation", "help" => "sbatch --reservation. For example: course. Empty: none" }
+      "kw_qos" => { "label" => "Quality of service", "help" => "Of this session's own job (sbatch --qos). For example: debug. Empty: your usual one" },
+      "kw_reservation" => { "label" => "Reservation", "help" => "Of this session's own job (sbatch --reservation). For example: course. Empty: none" }
     }
     found["kw_installer"] = installer if (@catalog.kinds & %w[venv conda]).size == 2
     if @catalog.slurm_options?
       found["kw_slurm"] = { "widget" => "text_area", "rows" => 2, "label" => "More Slurm options",
-                            "help" => "One a line, for example --constraint=avx512" }
+                            "help" => "Of this session's own job. One a line, for example --constraint=avx512" }
     end
+    found["kw_job"] = kernels_job if @catalog.slurm_kernels?
     ADVANCED.to_h { |id| [id, found[id]] }.compact
+  end
+
+  # The session's job and a kernel's own are two: no field means both, but for the account that was typed.
+  def kernels_job
+    new_field("The kernel's own job (Slurm kernels)",
+              "Counts for kernels with a job of their own, in this session only; all other fields are about the session's job. " \
+              "For example: partition=gpu, time=02:00:00, qos=debug, reservation=course, constraint=a100. Empty: as the kernel says",
+              "placeholder" => "partition=gpu, time=02:00:00")
   end
 
   def other_help

@@ -53,3 +53,33 @@ class Job
     found ? found.captures.map(&:to_i).zip([86_400, 3600, 60, 1]).sum { |value, unit| value * unit } : nil
   end
 end
+
+# The answer that says what a Slurm kernel's own job asks for in this session: key=value, as in `kernelwright create --slurm`.
+class OwnJob
+  KEYS = %w[partition time ntasks nodes cpus_per_task mem gres account qos reservation constraint extra].freeze
+  TEXT = %r{\A[A-Za-z0-9_.:=,+@%&|!*\[\]()/ \t-]*\z}.freeze
+
+  def initialize(said)
+    @said = said
+  end
+
+  # Yields what is wrong. The node reads it again, and Slurm after it.
+  def check
+    return yield("#{Text.shown(@said)} holds characters that no setting has. For example: partition=gpu") unless TEXT.match?(@said)
+
+    pieces = @said.split(/[\s,]+/).reject(&:empty?)
+    first = pieces.first.to_s
+    return yield("#{Text.shown(first)} is not of the form key=value. For example: partition=gpu") unless first.empty? || first.include?("=")
+
+    odd = pieces.filter_map { |piece| key_of(piece) }.find { |key| !KEYS.include?(key) }
+    yield("#{Text.shown(odd, 40)} is not a setting. There are #{KEYS.join(", ")}") if odd
+  end
+
+  private
+
+  # nil for a piece that goes on with the value before it, as in gres=gpu:1,shard:2.
+  def key_of(piece)
+    key, equals, = piece.partition("=")
+    key.downcase.tr("-", "_").delete_prefix("__") unless equals.empty?
+  end
+end

@@ -7,7 +7,7 @@ require "json"
 # request.json of one launch (docs/reference/schemas/request.schema.json).
 class SessionRequest
   # Fields that a site may fix in a sub-app; a fixed one is in `context` only, not in the file of answers.
-  FIELDS = %w[kw_kernel kw_other kw_title kw_packages kw_file kw_image kw_only kw_ui kw_folder kw_modules kw_installer].freeze
+  FIELDS = %w[kw_kernel kw_other kw_title kw_packages kw_file kw_image kw_only kw_ui kw_folder kw_modules kw_installer kw_job].freeze
 
   def initialize(context, session, catalog: Catalog.read)
     @context = context

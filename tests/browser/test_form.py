@@ -79,6 +79,7 @@ def test_only_what_counts_is_shown(page):
         "kw_installer",
         "kw_qos",
         "kw_reservation",
+        "kw_job",
     ]
     page.fill(PREFIX + "kw_modules", "gcc")
     page.uncheck(PREFIX + "kw_more")

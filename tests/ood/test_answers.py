@@ -7,7 +7,7 @@ from ood.rubyside import ROOT, ask, catalog_file, central, render
 GOOD = {
     "kw_kernel": "user:mine", "kw_last": "", "kw_other": "", "kw_title": "", "kw_packages": "", "kw_file": "", "kw_image": "", "kw_only": "0",
     "kw_ui": "lab", "kw_folder": "", "bc_num_hours": "2", "auto_queues": "defq", "bc_account": "", "kw_cores": "4", "kw_mem": "8",
-    "kw_more": "0", "kw_modules": "", "kw_installer": "", "kw_qos": "", "kw_reservation": "",
+    "kw_more": "0", "kw_modules": "", "kw_installer": "", "kw_qos": "", "kw_reservation": "", "kw_job": "",
 }  # fmt: skip
 NEW = {"kw_kernel": "new:packages", "kw_title": "RNA", "kw_packages": "numpy\npandas>=2"}
 HOSTILE = {
@@ -19,7 +19,7 @@ ALLOWED = {  # what is no harm in this field: text that is quoted and passed on 
     "kw_kernel": set(), "kw_other": set(), "bc_num_hours": set(), "kw_cores": set(), "kw_mem": set(), "kw_ui": set(),
     "kw_title": {"quotes", "substitution", "backticks", "command", "up", "dash", "yaml", "erb", "html"} - {"yaml"},
     "kw_packages": {"up", "newlines"}, "kw_file": set(), "kw_image": set(), "kw_folder": set(), "auto_queues": set(), "bc_account": set(), "kw_modules": {"newlines"},
-    "kw_installer": set(), "kw_qos": set(), "kw_reservation": set(),
+    "kw_installer": set(), "kw_qos": set(), "kw_reservation": set(), "kw_job": set(),
 }  # fmt: skip
 EMPTY_IS_FINE = {
     "kw_kernel",
@@ -36,6 +36,7 @@ EMPTY_IS_FINE = {
     "kw_installer",
     "kw_qos",
     "kw_reservation",
+    "kw_job",
 }
 CONTEXT = {
     "kw_title": NEW,

@@ -90,6 +90,7 @@ def test_the_ordinary_path_shows_at_most_nine_fields(full):
         "kw_qos",
         "kw_reservation",
         "kw_slurm",
+        "kw_job",
     }
     ordinary = [f for f in shown(full) if f not in hidden and not f.startswith("kwt_")]
     assert set(ordinary) - {"kw_more"} <= ORDINARY

@@ -83,6 +83,7 @@ def _make(session: Session, recipe: Recipe, report: Report) -> MadeKernel:
     )
     known = _known(builder, recipe)
     if known is not None:
+        builder.reuse(known, recipe)
         progress.say(f"`{known.name}` was made before from the same answers: it is used as it is")
         return MadeKernel(known.name, known.folder, built=False)
     _check_time(recipe, ends, progress)
@@ -97,9 +98,8 @@ def _make(session: Session, recipe: Recipe, report: Report) -> MadeKernel:
 def _known(builder: Builder, recipe: Recipe) -> Owned | None:
     """A kernel that was built from the same recipe and is whole, under whatever name it has now."""
     digest = builder.hash(recipe)
-    same = [owned for owned in builder.store.kernels() if owned.recipe_hash == digest]
-    same.sort(key=lambda owned: owned.name != recipe.name)
-    return next((owned for owned in same if builder.whole(owned)), None)
+    known = sorted(builder.store.kernels(), key=lambda owned: owned.name != recipe.name)
+    return next((owned for owned in known if builder.fits(owned, recipe, digest)), None)
 
 
 def _is_same(builder: Builder, recipe: Recipe) -> bool:

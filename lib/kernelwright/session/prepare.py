@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ..catalog import central
 from ..discovery import discover
 from ..errors import Problem, UserError
-from . import choice, job, notices, places, request, server, specs
+from . import choice, job, kernel_jobs, notices, places, request, server, specs
 from .card import Report, last_lines, write_report
 from .starting import Known, Started, start_with
 
@@ -73,6 +73,7 @@ def _prepare(session: Session, report: Report, *, host: str, port: str) -> bool:
     arranged = places.arrange(session.private, session.home, session.environ, network=network)
     if asked.only:
         return _only(session, asked, report)
+    of_jobs = kernel_jobs.variables(asked, session.site)
     where = server.address(host, port)
     server.private_file(session.private / "oom", str(job.oom_kills()))
     with ThreadPoolExecutor(2) as pool:  # argon2 and Slurm take their time beside everything else
@@ -94,7 +95,8 @@ def _prepare(session: Session, report: Report, *, host: str, port: str) -> bool:
             "cull_idle": notices.cull_idle(session.site),
         }
     server.write_values(arranged, where, values)
-    server.write_start(arranged, session.site, command, asked.modules, session.environ)
+    variables = {**server.environment(arranged, session.environ), **of_jobs}
+    server.write_start(arranged, session.site, command, asked.modules, variables)
     found = [arranged.problem, trouble, other, *notices.of_site(asked, session.environ), *own]
     problems = tuple(p for p in found if p)
     report = replace(report, kernel=started.as_json(), problems=problems, ends_at=ends.result())

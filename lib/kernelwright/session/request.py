@@ -31,6 +31,8 @@ LABELS = {
     "kw_ui": "Open in",
     "kw_folder": "Folder",
     "kw_modules": "Modules for the server",
+    "kw_job": "The kernel's own job",
+    "bc_account": "Account",
 }
 INTERFACES = ("lab", "notebook")
 MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+/@:=~-]{0,200}")

@@ -203,13 +203,13 @@ def write_start(
     site: SiteConfig,
     command: tuple[str, ...],
     modules: tuple[str, ...],
-    environ: Mapping[str, str],
+    variables: Mapping[str, str],
 ) -> None:
     """Write server.sh: assignments only, every value quoted; script.sh sources it and starts `kw_command`."""
     lines = [
         "# Written by `kernelwright session prepare`; sourced by script.sh, which starts kw_command."
     ]
-    lines += [f"export {k}={shlex.quote(v)}" for k, v in environment(places, environ).items()]
+    lines += [f"export {k}={shlex.quote(v)}" for k, v in variables.items()]
     lines += [
         f"kw_modules_init={shlex.quote(site.modules.init or '')}",
         f"kw_modules_use=({shlex.join(site.modules.use)})",

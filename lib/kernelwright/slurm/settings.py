@@ -1,7 +1,8 @@
 """Which allocation a kernel asks for: `--slurm k=v,k=v`, the site's defaults, a session's overrides.
 
-The site's defaults come first, then the kernel's own settings (launcher.json), then what the form
-chose for this session (KERNELWRIGHT_SLURM); the site's limits hold for the result.
+The site's defaults come first, then the session's (KERNELWRIGHT_SLURM_DEFAULTS: who pays for the session
+pays for its kernels), then the kernel's own settings (launcher.json), then what the form chose for this
+session (KERNELWRIGHT_SLURM); the site's limits hold for the result.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 KEYS = tuple(f.name for f in fields(SlurmSettings))
 OVERRIDES = "KERNELWRIGHT_SLURM"  # environment variable: the session's settings as a JSON object
+DEFAULTS = "KERNELWRIGHT_SLURM_DEFAULTS"  # the same, for what the kernel itself leaves open
 
 # options that the broker sets itself or that would start something else
 _OURS = frozenset(
@@ -176,16 +178,20 @@ def merge(*layers: SlurmSettings) -> SlurmSettings:
 def effective(
     own: SlurmSettings, site: SlurmConfig, *, environ: Mapping[str, str] = os.environ
 ) -> SlurmSettings:
-    """What is submitted: defaults, the kernel's own settings, the session's; limits checked.
+    """What is submitted: the site's and the session's defaults, the kernel's own, the session's; limits checked.
 
     Raises UserError `invalid-recipe`, `slurm-option-refused` or `slurm-limit`.
     """
-    layers = [from_mapping(dict(site.defaults), source="slurm.defaults of the site"), own]
-    if text := environ.get(OVERRIDES):
-        layers.append(from_mapping(_json(text), source=OVERRIDES))
-    settings = merge(*layers)
+    first = from_mapping(dict(site.defaults), source="slurm.defaults of the site")
+    settings = merge(first, _of(environ, DEFAULTS), own, _of(environ, OVERRIDES))
     check_limits(settings, site)
     return settings
+
+
+def _of(environ: Mapping[str, str], name: str) -> SlurmSettings:
+    """The settings in a variable of the session; empty where it is not set."""
+    text = environ.get(name)
+    return from_mapping(_json(text), source=name) if text else SlurmSettings()
 
 
 def of_kernel(generation: Path) -> SlurmSettings:
