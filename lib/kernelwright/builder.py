@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import environments, node
-from .environments.base import Place
+from .environments.base import Place, tell_nobody
 from .environments.venv import expand_user
 from .errors import UserError
 from .recipe import recipe_hash, to_mapping
@@ -24,10 +24,10 @@ from .store.naming import with_settings_of
 from .store.prune import remove_stale
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from .config.model import SiteConfig
-    from .environments.base import Choice
+    from .environments.base import Chosen
     from .model import Command, Generation, Made, Recipe
     from .progress import Progress
 
@@ -74,10 +74,7 @@ class Builder:
             return generation
 
     def next_generation(
-        self,
-        owned: Owned,
-        recipe: Recipe,
-        chosen: Callable[[Mapping[str, Choice]], None] = lambda _: None,
+        self, owned: Owned, recipe: Recipe, chosen: Chosen = tell_nobody
     ) -> Generation:
         """Build another generation of a kernel and switch to it; the old one stays for `rollback`.
 
@@ -183,10 +180,7 @@ class Builder:
                 raise UserError(problem.code, problem.message, hint=problem.hint)
 
     def _build(
-        self,
-        recipe: Recipe,
-        kernel_id: str | None,
-        chosen: Callable[[Mapping[str, Choice]], None] = lambda _: None,
+        self, recipe: Recipe, kernel_id: str | None, chosen: Chosen = tell_nobody
     ) -> Generation:
         sweep(self.store.specs)
         draft = self.store.new_generation(kernel_id, recipe)

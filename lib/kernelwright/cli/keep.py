@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import UsageError, UserError
 from ..recipe import check_name
 from ..store import Store, lock
+from ..store.naming import exists, rename
 from ..store.prune import in_use, remove_kernel, remove_stale
 from .create import add_build_options, builder_for, say_done
 from .look import refresh
@@ -18,7 +19,6 @@ from .words import names
 if TYPE_CHECKING:
     import argparse
 
-    from ..store import Owned
     from .context import Context
 
 
@@ -80,36 +80,14 @@ def _rename(args: argparse.Namespace, context: Context, store: Store) -> int:
     owned = store.find(args.name)
     name, title = names(args.new, None)
     check_name(name)
-    if any(name == o.name for o in store.kernels()):
-        raise UserError(
-            "kernel-exists",
-            f"you have a kernel called `{name}` already",
-            hint="choose another name",
-        )
-    with lock(store.lock_path(owned.name), command=f"kernelwright rename {owned.name}", wait=60):
-        shown = title or (
-            name if owned.spec["display_name"] == owned.name else owned.spec["display_name"]
-        )
-        store.publish(name, {**owned.spec, "display_name": shown}, resources=owned.folder)
-        if args.no_alias:
-            store.unpublish(owned.name)
-        else:
-            store.publish(owned.name, _alias(owned, name, shown))
+    if name == owned.name:
+        raise exists(name)
+    rename(store, owned, name, title, alias=not args.no_alias)
     context.say(
         f"`{owned.name}` is now `{name}`"
         + ("" if args.no_alias else "; old notebooks still find it under the old name")
     )
     return 0
-
-
-def _alias(owned: Owned, new: str, title: str) -> dict[str, Any]:
-    metadata = dict(owned.spec["metadata"])
-    metadata["kernelwright"] = metadata["kernelwright"] | {"alias_of": new}
-    return {
-        **owned.spec,
-        "display_name": f"{title} (old name: {owned.name})"[:150],
-        "metadata": metadata,
-    }
 
 
 def _remove(args: argparse.Namespace, context: Context, store: Store) -> int:

@@ -29,8 +29,9 @@ def check_name(name: str) -> str:
 
 def propose_name(title: str) -> str:
     """The kernel name that a display name suggests; "" where nothing usable is left."""
-    plain = unicodedata.normalize("NFKD", title[:500]).encode("ascii", "ignore").decode()
-    return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:63].strip("-")
+    folded = unicodedata.normalize("NFKD", title[:500].casefold())
+    plain = folded.encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:63].strip("-")
 
 
 def check_title(title: str) -> str:

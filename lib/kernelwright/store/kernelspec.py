@@ -46,6 +46,14 @@ def kernel_json(
     }
 
 
+def alias(spec: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
+    """The kernel.json of the former name `old` of the kernel that `spec` publishes as `new`."""
+    metadata = dict(spec["metadata"])
+    metadata["kernelwright"] = metadata["kernelwright"] | {"alias_of": new}
+    title = f"{spec['display_name']} (old name: {old})"[:150]
+    return {**spec, "display_name": title, "metadata": metadata}
+
+
 def with_kept(spec: dict[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:
     """`spec` with what an adopted kernel brought along: env by Jupyter's own rule, metadata, unknown keys."""
     merged = {key: spec.get(key, value) for key, value in kept.items()}

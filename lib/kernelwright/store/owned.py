@@ -49,6 +49,18 @@ def read_owned(specs: Path) -> list[Owned]:
     return [replace(o, aliases=tuple(aliases.get(o.id, ()))) for o in found]
 
 
+def aliases_of(specs: Path, kernel_id: str) -> list[str]:
+    """The former names under which old notebooks still find the kernel."""
+    known = ((name, kernelspec.ours(kernelspec.read(specs / name))) for name in _folders(specs))
+    return [n for n, mine in known if mine and mine["id"] == kernel_id and mine.get("alias_of")]
+
+
+def published_numbers(specs: Path, kernel_id: str) -> set[int]:
+    """The generations that a kernelspec starts, be it under the kernel's name or under an alias."""
+    known = (kernelspec.ours(kernelspec.read(specs / name)) for name in _folders(specs))
+    return {mine.get("generation", 0) for mine in known if mine and mine["id"] == kernel_id}
+
+
 def _folders(specs: Path) -> list[str]:
     try:
         with os.scandir(specs) as entries:

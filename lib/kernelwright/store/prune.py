@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from . import kernelspec
 from .lock import process_start
+from .owned import published_numbers
 from .store import KEPT, Store
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def remove_stale(store: Store, kernel_id: str, *, keep: int = KEPT) -> list[int]
     The published generation and those in use stay. Returns the numbers that were removed.
     """
     removed = []
-    published = {o.number for o in store.kernels() if o.id == kernel_id}
+    published = published_numbers(store.specs, kernel_id)
     generations = store.generations(kernel_id)
     kept = generations[-keep:] if keep else []
     for generation in generations:

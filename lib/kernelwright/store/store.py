@@ -22,7 +22,7 @@ from . import kernelspec
 from .atomic import explained, make_folder, read_json, write_json, write_text
 from .expand import expand
 from .lock import process_start
-from .owned import Owned, read_owned
+from .owned import Owned, aliases_of, read_owned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -216,9 +216,10 @@ class Store:
     def publish(
         self, name: str, spec: dict[str, Any], *, force: bool = False, resources: Path | None = None
     ) -> Path | None:
-        """Switch `name` to `spec`; a kernelspec that is not ours is refused, or with `force` moved away.
+        """Switch `name` and its aliases to `spec`.
 
-        Returns where such a kernelspec went. Raises `kernel-not-owned`.
+        A kernelspec that is not ours is refused (`kernel-not-owned`), or with `force` moved away;
+        returns where it went.
         """
         folder, moved = self.specs / name, None
         if kernelspec.is_foreign(folder):
@@ -226,6 +227,9 @@ class Store:
                 raise kernelspec.not_owned(name, folder)
             moved = kernelspec.move_to_backup(folder, self.backups)
         kernelspec.write(folder, spec, resources=resources)
+        for alias in aliases_of(self.specs, spec["metadata"]["kernelwright"]["id"]):
+            if alias != name:
+                kernelspec.write(self.specs / alias, kernelspec.alias(spec, alias, name))
         return moved
 
     def unpublish(self, name: str, *, force: bool = False) -> Path | None:
