@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import environments
 from .environments import layout
+from .environments.base import Choice
 from .errors import UserError
 from .model import CondaSpec, VenvSpec
 
@@ -18,63 +20,67 @@ if TYPE_CHECKING:
     from .model import Generation, Recipe
     from .store import Owned
 
+SEEDED = {"pip", "setuptools", "wheel"}  # every venv has them, no lock names them
+
 
 def difference(old: Generation, new: Generation) -> list[dict[str, Any]]:
-    """Added, removed and changed packages, by name: `{change, name, old, new}`."""
+    """Added, removed and changed packages, by name: `{change, name, old, new, size}`."""
     return compare(packages(old), packages(new))
 
 
-def compare(before: Mapping[str, str], after: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The rows of a difference between two mappings of package to version."""
+def compare(before: Mapping[str, Choice], after: Mapping[str, Choice]) -> list[dict[str, Any]]:
+    """The rows of a difference; `size` is that of the archive which comes, or goes, where it is known."""
     rows = []
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
-        if old != new:
+        versions = (old and old.version, new and new.version)
+        if versions[0] != versions[1]:
             change = "added" if old is None else "removed" if new is None else "changed"
-            rows.append({"change": change, "name": name, "old": old, "new": new})
+            row = {"change": change, "name": name, "old": versions[0], "new": versions[1]}
+            known = new or old
+            rows.append(row | {"size": known.size if known else None})
     return rows
 
 
-def packages(generation: Generation) -> dict[str, str]:
-    """What is in the environment of a generation: conda records by their file names, else distributions."""
+def packages(generation: Generation) -> dict[str, Choice]:
+    """What is in the environment of a generation: conda records by their file names, and distributions."""
     if generation.made.prefix is None:  # a container: what the probe saw in the image
-        return {
-            str(k): str(v) for k, v in dict(generation.made.facts.get("versions") or {}).items()
-        }
+        versions = dict(generation.made.facts.get("versions") or {})
+        return {str(k): Choice(str(v)) for k, v in versions.items()}
     prefix = Path(generation.made.prefix)
+    listed = solved(generation)
     found = {}
     for path in (prefix / "conda-meta").glob("*.json"):
         match = re.fullmatch(r"(.+)-([^-]+)-[^-]+\.json", path.name)
         if match:
             found[match[1]] = match[2]
-    return found | {k: v for k, v in layout.distributions(prefix).items() if k not in found}
+    found = layout.distributions(prefix, by_conda=False) | found
+    return {
+        k: listed[k] if k in listed and listed[k].version == v else Choice(v)
+        for k, v in found.items()
+    }
 
 
 def drift(generation: Generation) -> list[dict[str, Any]]:
     """What was changed by hand since the build: present packages against those of the lock."""
-    if generation.made.kind != "venv":
+    listed = solved(generation) if generation.made.kind == "venv" else {}
+    if not listed:
         return []
-    locked = _locked(generation)
-    if locked is None:
-        return []
-    now = {k: v for k, v in packages(generation).items() if k not in {"pip", "setuptools", "wheel"}}
-    return compare(locked, now)
+    now = packages(generation)
+    seen = {
+        k: now.get(k, v) if v.version == "?" else v for k, v in listed.items()
+    }  # an address names no version
+    return compare(seen, {k: v for k, v in now.items() if k not in SEEDED})
 
 
-def _locked(generation: Generation) -> dict[str, str] | None:
+def solved(generation: Generation) -> dict[str, Choice]:
+    """What was chosen for a generation, from its lock; {} where there is none."""
+    read = getattr(environments.kind(generation.made.kind), "locked", None)
     try:
-        text = (generation.folder / (generation.made.lock or "requirements.lock")).read_text()
+        lock = generation.folder / (generation.made.lock or "requirements.lock")
+        return dict(read(lock.read_text())) if read else {}
     except OSError:
-        return None
-    found = {}
-    for name, version in re.findall(
-        r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", text, re.MULTILINE
-    ):
-        found[re.sub(r"[-_.]+", "-", name).lower()] = version
-    for name in re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])? @ ", text, re.MULTILINE):
-        plain = re.sub(r"[-_.]+", "-", name).lower()
-        found[plain] = packages(generation).get(plain, "?")
-    return found
+        return {}
 
 
 def captured(generation: Generation) -> Recipe:
@@ -95,8 +101,6 @@ def captured(generation: Generation) -> Recipe:
 
 def planned(builder: Builder, owned: Owned, recipe: Recipe) -> list[dict[str, Any]]:
     """What an update would change, by a solve alone; nothing is built or downloaded but metadata."""
-    from . import environments
-
     generation = builder.store.generation(owned.id, owned.number)
     solve = getattr(environments.kind(recipe.kind), "solve_only", None)
     if solve is None:
@@ -104,10 +108,10 @@ def planned(builder: Builder, owned: Owned, recipe: Recipe) -> list[dict[str, An
             "cannot-plan",
             f"the {recipe.kind} kernel `{owned.name}` has no packages that could change",
         )
-    before = _locked(generation) if recipe.kind == "venv" else packages(generation)
+    before = solved(generation)
     if recipe.kind == "container":  # what is in a newer image is known only once it is here
         before = {key: value for key, value in packages(generation).items() if key == "image"}
-    return compare(before or {}, solve(recipe, builder.place_for(owned, generation)))
+    return compare(before, solve(recipe, builder.place_for(owned, generation)))
 
 
 def with_packages(recipe: Recipe, packages: tuple[str, ...]) -> Recipe:

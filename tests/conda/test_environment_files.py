@@ -73,7 +73,7 @@ REFUSED = {
     "selector-map.yml": ("line 3", "plain entries"),
     "requirements-beside.yml": ("line 3", "write the requirements themselves"),
     "editable.yml": ("line 4", "write the requirements themselves"),
-    "relative.yml": ("line 4", "put it where it can be downloaded"),
+    "relative.yml": ("line 4", "in a shell beside these files"),
     "number.yml": ("line 3", "`python=3.10`"),
     "mapping-for-version.yml": ("line 2", "- python=3.10"),
     "tab.yml": ("line 3", "spaces"),
@@ -91,7 +91,7 @@ BUILT = (
 
 
 def read(name):
-    return envfile.read((FILES / name).read_bytes(), source=name, alone=True)
+    return envfile.read((FILES / name).read_bytes(), source=name)
 
 
 def test_every_file_has_an_expectation():
@@ -125,9 +125,32 @@ def test_refused_by_name_with_what_to_do(name):
     assert caught.value.code in {"environment-file-refused", "environment-file-invalid"}
 
 
-def test_neighbours_may_be_named_when_they_are_there():
-    found = envfile.read((FILES / "requirements-beside.yml").read_bytes(), source="x", alone=False)
-    assert found.pip == ("-r requirements.txt",)
+def test_neighbours_are_found_beside_the_file(tmp_path):
+    for name in ("requirements.txt", "limits.txt", "tool-1.0-py3-none-any.whl"):
+        (tmp_path / name).touch()
+    lines = (
+        "-r requirements.txt",
+        "--constraint=limits.txt",
+        "-e .[dev]",
+        "./tool-1.0-py3-none-any.whl",
+        "-e git+https://h/x",
+    )
+    text = "dependencies:\n  - pip:\n" + "".join(f"    - {line}\n" for line in lines)
+    found = envfile.read(text.encode(), source="x", beside=tmp_path)
+    assert found.pip == (
+        f"-r {tmp_path}/requirements.txt",
+        f"--constraint {tmp_path}/limits.txt",
+        f"-e {tmp_path}[dev]",
+        f"{tmp_path}/tool-1.0-py3-none-any.whl",
+        "-e git+https://h/x",
+    )
+
+
+def test_a_neighbour_that_is_missing_is_named(tmp_path):
+    data = (FILES / "requirements-beside.yml").read_bytes()
+    with pytest.raises(UserError, match="requirements.txt` does not exist") as caught:
+        envfile.read(data, source="x", beside=tmp_path)
+    assert caught.value.code == "environment-file-invalid"
 
 
 def test_hostile_files_are_refused_quickly():

@@ -99,6 +99,7 @@ def test_a_language_that_nothing_brings(workshop):
         ("no such name", "conda-spec-invalid", "one a line"),
         ("=1.0", "conda-spec-invalid", "one a line"),
         ("a;b", "conda-spec-invalid", "one a line"),
+        ("a" * 5000, "conda-spec-invalid", "one a line"),
     ],
 )
 def test_specs_that_cannot_be_met(workshop, spec, code, words):
@@ -113,6 +114,9 @@ def test_a_conflict_is_shortened_to_its_lines(workshop):
     assert "core-of-two 1.*" in error.context["reason"]
     assert "no viable options" not in error.context["reason"]
     assert "`wants-one`" in error.hint
+    code, error = code_of(workshop.make, "wants-one", "core-of-two=2")
+    assert code == "conda-unsolvable"
+    assert "no `core-of-two` fits `1.*`" in error.hint
 
 
 def test_virtual_packages_of_the_partition_decide(workshop, monkeypatch):
@@ -198,6 +202,10 @@ def test_an_explicit_list_of_conda_is_taken(workshop):
         ("http://127.0.0.1:9/c/linux-64/a-1-0.conda#sha256:zz", "invalid-lock"),
         ("http://127.0.0.1:9/c/win-64/a-1-0.conda", "lock-for-another-platform"),
         ("# {broken", "invalid-lock"),
+        (
+            "http://127.0.0.1:9/c/noarch/a-1-0.conda\nhttp://127.0.0.1:9/c/noarch/a-2-0.conda",
+            "invalid-lock",
+        ),
         ("", "invalid-lock"),
     ],
 )
@@ -395,9 +403,45 @@ def test_the_copy_of_the_file_serves_when_the_file_is_gone(workshop, log):
 def test_a_plan_solves_and_downloads_nothing(cold):
     place = cold.place()
     found = conda.solve_only(cold.recipe("greetings=1.0"), place)
-    assert found["greetings"] == "1.0"
+    assert found["greetings"].version == "1.0"
+    assert found["greetings"].size > 100
     assert not [r for r in cold.server.requests if r.endswith(".conda")]
     assert not place.prefix.exists()
+
+
+def test_what_is_chosen_is_told_before_it_is_fetched(cold):
+    seen = []
+
+    def chosen(choices):
+        seen.append(
+            (choices["greetings"], [r for r in cold.server.requests if r.endswith(".conda")])
+        )
+
+    place = replace(cold.place(), chosen=chosen)
+    cold.make("greetings=1.0", place=place)
+    assert [(c.version, fetched) for c, fetched in seen] == [("1.0", [])]
+    assert conda.locked((place.keep / "conda.lock").read_text())["greetings"] == seen[0][0]
+
+
+def test_a_pip_part_with_neighbours_of_the_file(workshop):
+    (workshop.base / "more.txt").write_text("kwpip==1.0\n")
+    file = workshop.base / "environment.yml"
+    file.write_text("dependencies:\n  - pip:\n    - -r more.txt\n")
+    made = workshop.make(file=str(file))
+    assert python(made, "import kwpip; print(kwpip.__name__)") == "kwpip"
+
+
+def test_a_list_without_ipykernel_gets_it_from_pip(workshop, log):
+    archives = ("python-3*.conda", "greetings-1.0-*.conda")
+    root = workshop.server.root
+    found = [str(p.relative_to(root)) for a in archives for p in root.glob(f"*/{a}")]
+    file = workshop.base / "list.txt"
+    file.write_text("@EXPLICIT\n" + "".join(f"{workshop.server.url}/{p}\n" for p in found))
+    with pytest.raises(UserError) as caught:  # this index does not have it
+        workshop.make(file=str(file), log=log)
+    assert caught.value.code == "pip-part-failed"
+    assert "`ipykernel` does not exist" in caught.value.message
+    assert any("it is added by pip" in note for note in log.notes)
 
 
 def test_a_lock_carries_variables_and_pip_options(workshop):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kernelwright.cli import VERBS
+from kernelwright.cli import VERBS, Parser, create
 from kernelwright.cli.context import printable
 from kernelwright.cli.render import cut, table, width
 
@@ -65,6 +65,21 @@ def test_a_wrong_call_is_2_and_no_traceback(kw, words):
     assert answer.status == 2
     assert answer.out == ""
     assert answer.err.startswith("error: ") and "Traceback" not in answer.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("x", "--channel", "c", "a", "b"),
+        ("x", "a", "--channel", "c", "b"),
+        ("--channel", "c", "x", "a", "b"),
+    ],
+)
+def test_packages_may_stand_after_options(words):
+    parser = Parser()
+    create.configure("create", parser)
+    args = parser.parse_args(["conda", *words])
+    assert (args.name, args.packages, args.channel) == ("x", ["a", "b"], ["c"])
 
 
 def test_a_verb_mistyped_is_guessed(kw):

@@ -114,6 +114,15 @@ def _help(*, everything: bool) -> str:
 class Parser(argparse.ArgumentParser):
     """argparse with our errors: code `usage`, exit status 2, and `--json` respected."""
 
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201 - the overloads of argparse
+        """Take the words after an option too: argparse gives `SPEC...` only the first run of words."""
+        found, rest = super().parse_known_args(args, namespace)
+        several = next((a for a in self._actions if a.nargs == "*" and not a.option_strings), None)
+        if several and not any(word.startswith("-") for word in rest):
+            setattr(found, several.dest, [*getattr(found, several.dest), *rest])
+            rest = []
+        return found, rest
+
     def error(self, message: str) -> None:  # type: ignore[override] # argparse says NoReturn; raising is one
         """Raise the usage error instead of printing and exiting."""
         raise UsageError("usage", message, hint=f"`{self.prog} --help` shows how it is called")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..model import with_lock
@@ -11,12 +12,15 @@ from ..recipe import check_title, from_mapping, to_mapping
 from ..store import Store
 from .create import add_build_options, builder_for, say_done
 from .look import refresh
+from .progress import size
 from .render import table
-from .words import pairs
+from .words import pairs, requirement
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
+    from ..environments.base import Choice
     from ..model import Generation, Recipe
     from ..store import Owned
     from .context import Context
@@ -71,14 +75,15 @@ def _now(store: Store, name: str) -> tuple[Owned, Generation]:
 
 
 def _update(args: argparse.Namespace, context: Context, store: Store) -> int:
-    from ..changes import captured, difference, with_packages
+    from ..changes import captured, compare, difference, solved, with_packages
 
     owned, generation = _now(store, args.name)
     recipe = generation.recipe
     if getattr(args, "capture", False):
         recipe = captured(generation)
     if args.packages:
-        recipe = with_packages(recipe, tuple(args.packages))
+        here = Path.cwd()
+        recipe = with_packages(recipe, tuple(requirement(p, here) for p in args.packages))
     else:
         recipe = with_lock(recipe, None)
     builder = builder_for(args, context)
@@ -86,12 +91,21 @@ def _update(args: argparse.Namespace, context: Context, store: Store) -> int:
         from ..changes import planned
 
         return _say_difference(planned(builder, owned, recipe), context, as_json=args.json)
-    new = builder.next_generation(owned, recipe)
+    told: list[list[dict[str, Any]]] = []
+
+    def chosen(choices: Mapping[str, Choice]) -> None:
+        told.append(compare(solved(generation), choices))
+        if not args.json:
+            _say_difference(told[-1], context, as_json=False)
+
+    new = builder.next_generation(owned, recipe, chosen)
     rows = difference(generation, new)
     if args.json:
         context.out(json.dumps({"version": 1, "generation": new.number, "changes": rows}, indent=2))
         return 0
-    _say_difference(rows, context, as_json=False)
+    more = [row for row in rows if not told or row not in told[-1]]
+    if more or not told:  # what pip and an image brought
+        _say_difference(more, context, as_json=False)
     say_done(new, context, as_json=False)
     context.say("Notebooks that run keep the old generation until their kernel is restarted.")
     return 0
@@ -103,13 +117,16 @@ def _say_difference(rows: list[dict[str, Any]], context: Context, *, as_json: bo
     elif not rows:
         context.out("no package changes")
     else:
-        context.out(
-            table(
-                [(r["change"], r["name"], r["old"] or "-", r["new"] or "-") for r in rows],
-                ("CHANGE", "PACKAGE", "OLD", "NEW"),
-            )
-        )
+        cells = [
+            (r["change"], r["name"], r["old"] or "-", r["new"] or "-", _size(r["size"]))
+            for r in rows
+        ]
+        context.out(table(cells, ("CHANGE", "PACKAGE", "OLD", "NEW", "SIZE")))
     return 0
+
+
+def _size(value: int | None) -> str:
+    return "-" if value is None else size(value)
 
 
 def _edit(args: argparse.Namespace, context: Context, store: Store) -> int:

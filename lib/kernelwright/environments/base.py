@@ -10,13 +10,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+    from typing import TypeAlias
 
     from ..config.model import SiteConfig
     from ..errors import Problem
     from ..model import Command, Made, Recipe
     from ..progress import Progress
+
+    Chosen: TypeAlias = Callable[[Mapping[str, "Choice"]], None]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A package that was chosen: its version, and the bytes of its archive where these are known."""
+
+    version: str
+    size: int | None = None
+
+
+def tell_nobody(choices: Mapping[str, Choice]) -> None:
+    """Nobody asked what was chosen."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +40,8 @@ class Place:
 
     `prefix` is the final folder of the environment (on the site's storage, not there yet); `keep` is
     the generation's folder in the user's HOME for locks and logs, where the kind may write files of
-    its own; `runtime` is the folder of our runtime (its venv holds uv, ipykernel and argon2).
+    its own; `runtime` is the folder of our runtime (its venv holds uv, ipykernel and argon2). `chosen`
+    is told the packages by name, before the first byte of them is fetched.
     """
 
     prefix: Path
@@ -34,6 +50,7 @@ class Place:
     environ: Mapping[str, str]
     site: SiteConfig
     runtime: Path
+    chosen: Chosen = tell_nobody
 
 
 class Kind(Protocol):

@@ -61,15 +61,26 @@ def site_packages(prefix: Path) -> Iterator[Path]:
         yield from (p for p in (Path("/usr/lib/python3/dist-packages"),) if p.is_dir())
 
 
-def distributions(prefix: Path) -> dict[str, str]:
-    """Installed Python distributions by normalised name, with their versions, from the folder names."""
+def distributions(prefix: Path, *, by_conda: bool = True) -> dict[str, str]:
+    """Installed Python distributions by normalised name, with their versions, from the folder names.
+
+    Without `by_conda` those are left out that came in a conda package, which may have another name.
+    """
     found: dict[str, str] = {}
     for folder in site_packages(prefix):
         for entry in os.listdir(folder):
             match = re.fullmatch(r"(.+?)-([^-]+)\.(?:dist-info|egg-info)", entry)
-            if match:
+            if match and (by_conda or not _from_conda(folder / entry)):
                 found.setdefault(normal(match[1]), match[2])
     return found
+
+
+def _from_conda(record: Path) -> bool:
+    """Whether conda's own build says that it installed this (PEP 376)."""
+    try:
+        return (record / "INSTALLER").read_bytes().strip() == b"conda"
+    except OSError:
+        return False
 
 
 def normal(name: str) -> str:

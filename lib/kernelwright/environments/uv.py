@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from .. import process
 from ..errors import UserError
 from ..store.atomic import make_folder, write_text
+from .base import Choice
+from .layout import normal
 from .pip_settings import uv_environment
 
 if TYPE_CHECKING:
@@ -25,6 +27,12 @@ TIMEOUT = 3600.0  # seconds: large packages over a slow network
 
 # what uv prints, by regular expression: (code, message, hint); first match wins
 FAILURES = (
+    (
+        r"Failed to inspect Python interpreter",
+        "python-not-found",
+        "the interpreter that was named is no Python that can be used",
+        "give a version with --python, or the path of a Python",
+    ),
     (
         r"No space left on device|Disk quota exceeded",
         "disk-full",
@@ -68,13 +76,19 @@ FAILURES = (
         "write one requirement a line, for example `numpy>=2`",
     ),
     (
+        r"[Ff]ailed to decode file",
+        "invalid-requirement",
+        "the requirements file is no text",
+        "save it as UTF-8",
+    ),
+    (
         r"Failed to build|build backend returned an error|Failed building",
         "package-build-failed",
         "a package has no wheel for this Python and could not be built",
         "choose another version of it, or another Python with --python",
     ),
     (
-        r"File not found|No such file",
+        r"File not found|No such file|Distribution not found at",
         "file-not-found",
         "a file that the requirements name does not exist",
         None,
@@ -184,6 +198,7 @@ def install(
     uv = Uv(place, progress)
     progress.phase("solve", "choosing versions")
     text = compile_lock(uv, python, wanted, files)
+    place.chosen(pinned(text))
     loose = unhashed(text)
     progress.phase("download", "downloading and installing packages")
     hashes = [] if loose else ["--require-hashes"]
@@ -218,7 +233,9 @@ def compile_lock(uv: Uv, python: Path, wanted: Sequence[str], files: Sequence[st
         ),
         cwd=_base(files, uv.place),
     )
-    return (keep / LOCK).read_text()
+    text = absolute((keep / LOCK).read_text(), _base(files, uv.place))
+    write_text(keep / LOCK, text)
+    return text
 
 
 def _base(files: Sequence[str], place: Place) -> Path:
@@ -226,14 +243,27 @@ def _base(files: Sequence[str], place: Place) -> Path:
     return Path(files[0]).parent if files else place.keep
 
 
+def pinned(lock: str) -> dict[str, Choice]:
+    """The distributions of a lock by normalised name; what comes from an address has `?` as version."""
+    rows = re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?(?:==([^\s;\\]+)| @ )", lock, re.MULTILINE)
+    return {normal(name): Choice(version or "?") for name, version in rows}
+
+
+def absolute(lock: str, base: Path) -> str:
+    """`lock` with the paths in it counted from `base`, so that it means the same from anywhere."""
+    return re.sub(
+        r"^(-e )?(\.{1,2}/|[^\s=@:#/-][^\s=@:/]*/)",
+        lambda found: f"{found[1] or ''}{os.path.normpath(base / found[2])}/",
+        lock,
+        flags=re.MULTILINE,
+    )
+
+
 def unhashed(lock: str) -> list[str]:
-    """The requirements of a lock that carry no hash."""
+    """The requirements of a lock that carry no hash: by name, or by path where they have only that."""
     blocks = re.split(r"\n(?=\S)", lock.replace("\\\n", " "))
-    return [
-        b.split()[0]
-        for b in blocks
-        if b.strip() and not b.startswith(("#", "-")) and "--hash=" not in b
-    ]
+    asked = (b.strip().removeprefix("-e ") for b in blocks if "--hash=" not in b)
+    return [re.split(r"\s+[;@]\s", a)[0] for a in asked if a and not a.startswith(("#", "-"))]
 
 
 def has(path: str) -> bool:

@@ -14,10 +14,12 @@ from ..progress import Silent
 from . import layout, uv
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..errors import Problem
     from ..model import Recipe
     from ..progress import Progress
-    from .base import Place
+    from .base import Choice, Place
 
 LAUNCHER = ("-m", "ipykernel_launcher", "-f", "{connection_file}")
 
@@ -31,14 +33,7 @@ def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
     tool = uv.Uv(place, progress)
     shutil.rmtree(place.prefix, ignore_errors=True)
     tool.run("venv", "--seed", "--python", str(base), "--no-project", str(place.prefix))
-    files = [expand_user(spec.file, place.home)] if spec.file else []
-    for path in files:
-        if not uv.has(path):
-            raise UserError(
-                "file-not-found",
-                f"`{path}` cannot be read",
-                hint="give the path of a requirements.txt or pyproject.toml",
-            )
+    files = [] if spec.lock else _files(spec, place, progress.note)
     wanted = _wanted(recipe, spec)
     python = place.prefix / "bin/python"
     lock, loose = (
@@ -84,26 +79,42 @@ def _from_lock(lock: str, place: Place, progress: Progress, python: Path) -> tup
     return text, loose
 
 
-def solve_only(recipe: Recipe, place: Place) -> dict[str, str]:
+def solve_only(recipe: Recipe, place: Place) -> dict[str, Choice]:
     """The versions that a build would choose now, by distribution name; nothing is installed."""
     spec = recipe.environment
     assert isinstance(spec, VenvSpec)  # noqa: S101 - the kind was chosen by the spec
-    files = [expand_user(spec.file, place.home)] if spec.file else []
-    lock = uv.compile_lock(
-        uv.Uv(place, Silent()), place.prefix / "bin/python", _wanted(recipe, spec), files
+    files, wanted = _files(spec, place, Silent().note), _wanted(recipe, spec)
+    python = place.prefix / "bin/python"
+    return uv.pinned(uv.compile_lock(uv.Uv(place, Silent()), python, wanted, files))
+
+
+def locked(text: str) -> dict[str, Choice]:
+    """The packages of a lock that this kind wrote."""
+    return uv.pinned(text)
+
+
+def _files(spec: VenvSpec, place: Place, note: Callable[[str], None]) -> list[str]:
+    """The file that the recipe names; where it is gone, the lock of the last build stands for it."""
+    if spec.file is None:
+        return []
+    path = expand_user(spec.file, place.home)
+    if uv.has(path):
+        return [path]
+    kept = sorted(place.keep.parent.glob(f"[0-9]*/{uv.LOCK}"), key=lambda p: p.stat().st_mtime)
+    if kept:
+        note(f"`{path}` cannot be read: the packages of the last build are kept")
+        return [str(kept[-1])]
+    raise UserError(
+        "file-not-found",
+        f"`{path}` cannot be read",
+        hint="give the path of a requirements.txt or pyproject.toml",
     )
-    return {
-        layout.normal(name): version
-        for name, version in re.findall(
-            r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", lock, re.MULTILINE
-        )
-    }
 
 
 def _wanted(recipe: Recipe, spec: VenvSpec) -> list[str]:
     """The requirements, and ipykernel where the language needs it and nobody asked for it."""
     wanted = list(spec.requirements)
-    if recipe.language == "python" and not any(re.match(r"ipykernel\b", w) for w in wanted):
+    if recipe.language == "python" and not any(re.match(r"ipykernel(?![\w.-])", w) for w in wanted):
         wanted.append("ipykernel")
     return wanted
 

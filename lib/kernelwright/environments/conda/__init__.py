@@ -16,9 +16,9 @@ from .. import layout, venv
 if TYPE_CHECKING:
     from ...model import Made, Recipe
     from ...progress import Progress
-    from ..base import Place
+    from ..base import Choice, Place
 
-__all__ = ["check", "command", "make", "solve_only"]
+__all__ = ["check", "command", "locked", "make", "solve_only"]
 
 
 def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
@@ -28,11 +28,18 @@ def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
     return build(recipe, place, progress)
 
 
-def solve_only(recipe: Recipe, place: Place) -> dict[str, str]:
-    """The packages and versions that a build would choose now; `update --dry-run` compares them."""
+def solve_only(recipe: Recipe, place: Place) -> dict[str, Choice]:
+    """The packages that a build would choose now; `update --dry-run` compares them."""
     from .choose import solve_only as solve
 
     return solve(recipe, place)
+
+
+def locked(text: str) -> dict[str, Choice]:
+    """The packages of a lock that this kind wrote, those of the pip part left out."""
+    from . import choose, lock
+
+    return choose.by_name(lock.load(text, source="the lock").packages)
 
 
 def command(recipe: Recipe, made: Made) -> Command:

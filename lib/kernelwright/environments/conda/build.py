@@ -54,6 +54,7 @@ def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
         virtual = engine.virtual_packages(wanted.virtual_overrides(recipe, place))
         try:
             packages = choose.packages(engine, want, virtual, place, progress)
+            place.chosen(choose.by_name(packages))
             room = _check_room(packages, want, place, progress)
             make_folder(place.prefix.parent)
             engine.install(packages, place.prefix, want.specs, progress)
@@ -172,7 +173,8 @@ def _pip(want: wanted.Wanted, place: Place, progress: Progress) -> tuple[str, ..
             "there is a pip part, but no Python in the environment",
             hint="ask for `python` too",
         )
-    how = pip_part.install if want.lock is None else pip_part.replay
+    exact = want.lock is not None and want.pip == want.lock.pip
+    how = pip_part.replay if exact else pip_part.install
     return how(want.pip, python, place, progress)
 
 

@@ -6,23 +6,31 @@ from typing import TYPE_CHECKING
 
 from ...errors import UserError
 from ...model import CondaSpec
+from ..base import Choice
 from . import lock as locks
 from . import wanted
 from .explain import explain, way_out
 from .values import EngineError, Package
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ...model import Recipe
     from ...progress import Progress
     from ..base import Place
     from .engine import Engine
 
 
-def solve_only(recipe: Recipe, place: Place) -> dict[str, str]:
-    """The packages and versions that a build would choose now; nothing is downloaded but lists."""
+def solve_only(recipe: Recipe, place: Place) -> dict[str, Choice]:
+    """The packages that a build would choose now; nothing is downloaded but lists."""
     from ...progress import Silent
 
-    return {package.name: package.version for package in plan(recipe, place, Silent())}
+    return by_name(plan(recipe, place, Silent()))
+
+
+def by_name(packages: Iterable[Package]) -> dict[str, Choice]:
+    """The packages as all kinds name them."""
+    return {p.name: Choice(p.version, p.size or None) for p in packages}
 
 
 def plan(recipe: Recipe, place: Place, progress: Progress) -> list[Package]:
@@ -85,13 +93,8 @@ def _from_lock(engine: Engine, lock: locks.Lock, progress: Progress) -> list[Pac
     if not lock.bare:
         return list(lock.packages)
     progress.phase("solve", "looking the listed packages up")
-    names = {
-        match["name"]
-        for b in lock.bare
-        if (match := locks.ARCHIVE.fullmatch(b.url.rsplit("/", 1)[1]))
-    }
     channels = dict.fromkeys(b.url.rsplit("/", 2)[0] for b in lock.bare)
-    known = {p.url: p for p in engine.query(sorted(names), tuple(channels))}
+    known = {p.url: p for p in engine.query(sorted({b.name for b in lock.bare}), tuple(channels))}
     found = list(lock.packages)
     for entry in lock.bare:
         package = known.get(entry.url)

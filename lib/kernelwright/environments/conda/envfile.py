@@ -16,6 +16,7 @@ from .pip_lines import check as check_pip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 LIMIT = 1 << 20  # bytes of a file that a person has written
 NODES = 20_000  # aliases can make a small file enormous
@@ -36,8 +37,8 @@ class EnvironmentFile:
     notes: tuple[str, ...] = ()
 
 
-def read(data: bytes, *, source: str, alone: bool = False) -> EnvironmentFile:
-    """Read the bytes of an environment file; `alone` says that no file beside it has come along.
+def read(data: bytes, *, source: str, beside: Path | None = None) -> EnvironmentFile:
+    """Read the bytes of an environment file; `beside` is the folder from which its paths count, if it is there.
 
     Raises UserError `environment-file-refused` (another kind of file) or `environment-file-invalid`.
     """
@@ -56,16 +57,16 @@ def read(data: bytes, *, source: str, alone: bool = False) -> EnvironmentFile:
             hint="save the file as UTF-8",
         ) from None
     foreign.refuse_by_text(text, source)
-    return _Reader(source, text, alone=alone).read()
+    return _Reader(source, text, beside).read()
 
 
 class _Reader:
     """One file; collects notes while it walks the nodes that YAML gives, which know their lines."""
 
-    def __init__(self, source: str, text: str, *, alone: bool) -> None:
+    def __init__(self, source: str, text: str, beside: Path | None) -> None:
         self.source = source
         self.text = text
-        self.alone = alone
+        self.beside = beside
         self.notes: list[str] = []
         self.seen = 0
 
@@ -216,7 +217,7 @@ class _Reader:
                 if not self._is_text(line):
                     self._fail(_line(line), "is not a requirement", "write one requirement a line")
                 lines += check_pip(
-                    line.value.strip(), source=self.source, line=_line(line), alone=self.alone
+                    line.value.strip(), source=self.source, line=_line(line), beside=self.beside
                 )
         return lines
 

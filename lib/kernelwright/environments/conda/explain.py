@@ -122,6 +122,9 @@ def _unsolvable(text: str, context: dict[str, str], names: Callable[[], list[str
     roots = [m[1] for m in re.finditer(r"^[├└]─ (\S+ \S+)", body, re.MULTILINE)]
     if virtual := re.search(r"(__\w+)", body):
         hint = f"this node has no fitting `{virtual[1]}`; the site can set `conda.virtual_packages`, or choose another version"
+    elif beside := re.search(r"(\S+) (\S+), for which no candidates were found", body):
+        asked = "".join(f"`{r.split()[0]}`, or " for r in roots) or "it, or "
+        hint = f"no `{beside[1]}` fits `{beside[2]}`: leave out {asked}what else you ask of `{beside[1]}`"
     elif pins := [r for r in roots if re.search(r"=\w*[a-z]\w*_\d+$", r)]:
         hint = f"the build pins (such as `{pins[0]}`) come from another platform: use `conda env export --from-history`"
     else:

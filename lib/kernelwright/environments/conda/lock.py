@@ -34,6 +34,11 @@ class Locked:
     url: str
     digest: tuple[str, str] | None = None  # ("sha256" or "md5", hex)
 
+    @property
+    def name(self) -> str:
+        """The package's name, from the file's."""
+        return self.url.rsplit("/", 1)[1].rsplit("-", 2)[0]
+
 
 @dataclass(frozen=True)
 class Lock:
@@ -96,6 +101,7 @@ def load(text: str, *, source: str) -> Lock:
     packages: list[Package] = []
     bare: list[Locked] = []
     pip: list[str] = []
+    names: set[str] = set()
     head: dict[str, Any] = {}
     record: dict[str, Any] | None = None
     for number, raw in enumerate(text.splitlines(), 1):
@@ -110,6 +116,9 @@ def load(text: str, *, source: str) -> Lock:
             continue
         else:
             found = _entry(line, source, number)
+            if found.name in names:
+                raise _invalid(source, number, f"names `{found.name}` a second time")
+            names.add(found.name)
             if record is None:
                 bare.append(found)
             else:

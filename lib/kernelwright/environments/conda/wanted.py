@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 KEPT_FILE = "environment.yml"
 LANGUAGE_PACKAGES = {"python": ("python", "ipykernel"), "r": ("r-irkernel",)}
+LONGEST = 500  # characters of a spec
 NAME = re.compile(r"^(?:.*::)?([A-Za-z0-9_][A-Za-z0-9_.-]*)")
 
 
@@ -45,7 +45,7 @@ def of(recipe: Recipe, spec: CondaSpec, place: Place, note: Callable[[str], None
             exact = lock.load(data.decode("utf-8", "replace"), source=source)
         else:
             file = envfile.read(
-                data, source=source, alone=not os.path.isfile(_expand(spec.file, place))
+                data, source=source, beside=_beside(Path(_expand(spec.file, place)))
             )
         (place.keep / KEPT_FILE).write_bytes(_without_secrets(data))
     for line in file.notes:
@@ -60,7 +60,8 @@ def of(recipe: Recipe, spec: CondaSpec, place: Place, note: Callable[[str], None
         exact = _allowed(exact, channels)
         found = replace(found, credentials=channels.credentials)
         variables = tuple({**exact.variables, **dict(variables)}.items())
-        return Wanted(found, specs=exact.specs, pip=exact.pip, variables=variables, lock=exact)
+        pip = exact.pip or _missing_kernel(exact, recipe, note)
+        return Wanted(found, specs=exact.specs, pip=pip, variables=variables, lock=exact)
     specs, more = _specs((*file.dependencies, *spec.dependencies), channels)
     pip = (*file.pip, *spec.pip)
     specs += _for_language(recipe, specs, pip)
@@ -70,6 +71,17 @@ def of(recipe: Recipe, spec: CondaSpec, place: Place, note: Callable[[str], None
         credentials=channels.credentials,
     )
     return Wanted(found, specs=tuple(specs), pip=pip, variables=variables)
+
+
+def _missing_kernel(
+    exact: lock.Lock, recipe: Recipe, note: Callable[[str], None]
+) -> tuple[str, ...]:
+    """The lists of other tools seldom hold ipykernel: then pip brings it."""
+    names = {p.name for p in exact.packages} | {b.name for b in exact.bare}
+    if recipe.language != "python" or "ipykernel" in names or "python" not in names:
+        return ()
+    note("the list holds no ipykernel: it is added by pip")
+    return ("ipykernel",)
 
 
 def inlined(recipe: Recipe, spec: CondaSpec, keep: Path) -> CondaSpec:
@@ -100,6 +112,10 @@ def _without_secrets(data: bytes) -> bytes:
 
 def _expand(path: str, place: Place) -> str:
     return str(place.home) + path[1:] if path.startswith("~/") else path
+
+
+def _beside(file: Path) -> Path | None:
+    return file.absolute().parent if file.is_file() else None
 
 
 def _file(path: str, place: Place, note: Callable[[str], None]) -> tuple[bytes, str]:
@@ -179,6 +195,8 @@ def _specs(texts: tuple[str, ...], channels: Channels) -> tuple[list[str], list[
 
 def _words_only(text: str) -> str | None:
     """`no such name` would be read as a package, a version and a build."""
+    if len(text) > LONGEST:
+        return f"it has {len(text)} characters"
     found = re.match(r"\S+\s+([A-Za-z]\w*)", text)
     return f"`{found[1]}` is no version" if found and "[" not in text else None
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import Problem, UserError
 from ...model import Command, ContainerSpec, Made
+from ..base import Choice
 from . import binds, images, inject, on_node, probe, registry, rules, runtimes, sif, variables
 from .languages import Start, start_of
 from .pull import Puller
@@ -120,12 +121,12 @@ def check(recipe: Recipe, made: Made) -> list[Problem]:
     return found
 
 
-def solve_only(recipe: Recipe, place: Place) -> dict[str, str]:
+def solve_only(recipe: Recipe, place: Place) -> dict[str, Choice]:
     """The image that an update would bring, without bringing it; `update --dry-run` compares it."""
     reference = parse(_spec(recipe).image, place.home)
     if reference.form == "file":
         found = images.file_image(reference)
-        return {"image": found.digest or found.id or ""}
+        return {"image": Choice(found.digest or found.id or "")}
     digest = registry.newest(reference)
     if digest is None:
         raise UserError(
@@ -133,7 +134,7 @@ def solve_only(recipe: Recipe, place: Place) -> dict[str, str]:
             f"nobody but the runtime can ask for `{reference.text}` here",
             hint=f"`kernelwright update {recipe.name}` pulls it; the old image stays for `rollback`",
         )
-    return {"image": digest}
+    return {"image": Choice(digest)}
 
 
 def here(recipe: Recipe, made: Made, environ: Mapping[str, str], site: SiteConfig) -> list[str]:
