@@ -48,17 +48,14 @@ def run(verb: str, args: argparse.Namespace, context: Context) -> int:
 
 
 def _act(args: argparse.Namespace, context: Context) -> Sequence[KernelJob]:
-    from ..slurm import jobs, record
+    from ..slurm import jobs
     from ..slurm.scheduler import connect
-    from ..store.expand import expand
 
     if args.action == "cancel" and not (args.jobs or args.session or args.all):
         raise UsageError(
             "usage", "say which jobs to cancel", hint="`kernelwright jobs cancel JOB`, or `--all`"
         )
-    root = context.site.storage.root
-    storage = expand(root, context.home, context.environ) if root else None
-    bases = record.bases(context.home, storage)
+    bases = jobs.folders(context.home, context.environ, context.site)
     scheduler = connect(environ=context.environ, submit=context.site.slurm.submit)
     if args.action == "clean":
         return jobs.clean(scheduler, bases)

@@ -81,16 +81,19 @@ def _running(args: argparse.Namespace, _context: Context) -> int:
 
 
 def _ended(args: argparse.Namespace, context: Context) -> int:
+    from ..session.cleaning import end_jobs
     from ..session.ending import Ended, ended
 
     ended(Ended(args.root, args.dir, args.status, asked=args.asked), context.environ)
+    end_jobs(args.dir, home=context.home, environ=context.environ, site=context.site)
     return 0
 
 
-def _clean(args: argparse.Namespace, _context: Context) -> int:
-    from ..session.cleaning import clean
+def _clean(args: argparse.Namespace, context: Context) -> int:
+    from ..session.cleaning import clean, end_jobs
 
     clean(args.dir)
+    end_jobs(args.dir, home=context.home, environ=context.environ, site=context.site)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The end of a session: nothing of it goes on running, and its private folder goes.
+"""The end of a session: nothing of it goes on running, no job of its kernels either, and its private folder goes.
 
 A server that ends in order ends its kernels. One that was killed leaves kernels behind (each leads a
 process group of its own), and only Slurm's cgroups would end those. They are known by the session's folder
@@ -11,14 +11,18 @@ import contextlib
 import os
 import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import UserError
 from .places import check_private
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from ..config.model import SiteConfig
 
 MARK = "KERNELWRIGHT_SESSION"
 GRACE = 5.0  # seconds from TERM to KILL: a broker cancels its job in that time
@@ -29,6 +33,25 @@ def clean(private: Path, *, grace: float = GRACE) -> None:
     check_private(private)
     end_processes(private, grace=grace)
     shutil.rmtree(private, ignore_errors=True)
+
+
+def end_jobs(private: Path, *, home: Path, environ: Mapping[str, str], site: SiteConfig) -> None:
+    """Cancel the Slurm jobs of the session's kernels, where their brokers were killed before they could.
+
+    Called when the server is over and again when all of its processes are. What fails is only said: a job that nobody
+    cancels ends by itself when its lease is over.
+    """
+    from ..slurm import jobs
+    from ..slurm.clients import Unreachable
+    from ..slurm.scheduler import connect
+
+    try:
+        bases = jobs.folders(home, environ, site)
+        jobs.end_session(
+            lambda: connect(environ=environ, submit=site.slurm.submit), bases, str(private)
+        )
+    except (Unreachable, UserError, OSError) as error:
+        print(f"kernelwright: the kernels' jobs were not cancelled now: {error}", file=sys.stderr)
 
 
 def end_processes(private: Path, *, grace: float = GRACE) -> int:

@@ -16,9 +16,10 @@ from . import notices, record
 from .reasons import why_waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from ..config.model import SiteConfig
     from .scheduler import Job, Scheduler
 
 PREFIX = "kw-"
@@ -109,6 +110,35 @@ def clean(scheduler: Scheduler, bases: Sequence[Path], user: str | None = None) 
     for base in bases:
         _forget(base)
     return orphans
+
+
+def folders(home: Path, environ: Mapping[str, str], site: SiteConfig) -> list[Path]:
+    """Where the records of a user's kernels may lie: in the home, and on the site's storage."""
+    from ..store.expand import expand
+
+    root = site.storage.root
+    return record.bases(home, expand(root, home, environ) if root else None)
+
+
+def end_session(connect: Callable[[], Scheduler], bases: Sequence[Path], session: str) -> list[str]:
+    """Cancel what the brokers of a session that is over have left behind; the names of these jobs.
+
+    Slurm is asked only where there is such a record. Raises Unreachable: the jobs' own agents end them then.
+    """
+    names = []
+    for base in bases:
+        for path in [*base.glob("*/owner-*.json"), *base.glob("*/reaped-*.json")]:
+            data = record.read(path)
+            if data.get("session") != session or data.get("host") != socket.gethostname():
+                continue
+            folder, name = record.Folder(path.parent), str(data.get("job_name", ""))
+            tag = str(data.get("tag", ""))
+            folder.clear(tag)  # a job that is submitted this moment finds no keys and ends at once
+            if name.startswith(PREFIX):
+                connect().cancel(name=name)
+                names.append(name)
+            folder.clear(tag, record=path)
+    return names
 
 
 def living(bases: Sequence[Path]) -> dict[str, bool]:
