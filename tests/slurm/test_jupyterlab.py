@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -20,8 +21,6 @@ PICTURES = os.environ.get("KW_PICTURES")  # a folder that keeps the screenshots
 @pytest.fixture
 def lab(bench):
     """JupyterLab with one notebook of three cells for the Slurm kernel; the page's address."""
-    if not os.path.exists(CHROMIUM):
-        pytest.skip("chromium is missing")
     bench.kernel(slurm={"partition": "closed", "time": "30"})
     book = nbformat.v4.new_notebook(
         cells=[
@@ -31,6 +30,15 @@ def lab(bench):
         ],
         metadata={"kernelspec": {"name": "demo", "display_name": "demo", "language": "python"}},
     )
+    with serve(bench, book) as address:
+        yield address
+
+
+@contextmanager
+def serve(bench, book):
+    """JupyterLab over one notebook, `book.ipynb`; its address."""
+    if not os.path.exists(CHROMIUM):
+        pytest.skip("chromium is missing")
     (bench.folder / "work").mkdir()
     nbformat.write(book, bench.folder / "work/book.ipynb")
     (port,) = free_ports(1)
@@ -64,13 +72,15 @@ def lab(bench):
                     bench.folder / "lab.log"
                 ).read_text()
                 time.sleep(0.2)
-        yield address
-        process.terminate()
         try:
-            process.wait(60)
+            yield address
         finally:
-            process.kill()
-            process.wait()
+            process.terminate()
+            try:
+                process.wait(60)
+            finally:
+                process.kill()
+                process.wait()
 
 
 def picture(page, name):
