@@ -3,6 +3,10 @@
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # the name from typing would cost more than the listing
+    from typing import NoReturn
+
 
 def _run() -> int:
     if sys.argv[1:] == ["list", "--json"]:
@@ -11,7 +15,7 @@ def _run() -> int:
         text = answer(os.environ)
         if text is not None:
             print(text)
-            return 0
+            _end(0)  # nothing of Python's own tidying up is needed: a tenth of the call
     from .cli import main
 
     return main()
@@ -24,13 +28,18 @@ def _leave(status: int) -> None:
     ("PyGILState_Release") and status 134, after everything was done; one in some hundred calls.
     """
     if "rattler" in sys.modules:
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                stream.flush()
-            except (OSError, ValueError):
-                continue
-        os._exit(status)
+        _end(status)
     sys.exit(status)
+
+
+def _end(status: int) -> "NoReturn":
+    """Write out what was said, and be gone."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            status = status or 1
+    os._exit(status)
 
 
 _leave(_run())
