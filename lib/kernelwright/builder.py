@@ -84,7 +84,7 @@ class Builder:
         with self._locked(owned.name, f"update {owned.name}"):
             generation = self._build(recipe, owned.id, chosen)
             self._publish(generation, self.hash(recipe))
-            remove_stale(self.store, owned.id)
+            remove_stale(self.store, owned.id, spare=owned.number)
             return generation
 
     def rerender(self, owned: Owned, recipe: Recipe) -> Generation:

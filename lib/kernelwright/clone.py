@@ -53,11 +53,12 @@ def _of_others(
     environ: Mapping[str, str],
     site: SiteConfig,
 ) -> Recipe:
-    from .discovery import discover
+    from .discovery import discover, named, refuse_untrusted
     from .recipe import load
 
-    for kernel in discover(home=home, environ=environ, site=site):
-        if kernel.name != source or kernel.state == "untrusted":
+    found = named(discover(home=home, environ=environ, site=site), source)
+    for kernel in found:
+        if kernel.state == "untrusted":
             continue
         folder = (
             Path(kernel.path).parent if kernel.path.endswith("kernel.json") else Path(kernel.path)
@@ -87,6 +88,8 @@ def _of_others(
             context={"kernelspec": str(folder)},
             hint=f"`kernelwright adopt {source}` takes a kernel of yours into care first",
         )
+    if found:
+        refuse_untrusted(found[0])
     raise UserError(
         "no-such-kernel",
         f"there is no kernel called `{source[:80]}` that you may use",

@@ -137,6 +137,31 @@ def test_a_member_copies_a_shared_kernel(shared_lab, alice, bob):
     made = lab.run(bob, "clone", "rna", "mine", "--no-test", "--json")["kernel"]
     assert made["prefix"].startswith(str(bob.home))
     assert Path(made["prefix"], "share/core-1.0.txt").stat().st_uid == bob.uid
+    # the index knows the kernel now, and nobody has read its kernel.json since
+    lab.run(bob, "clone", f"{lab.group}/rna", "another", "--no-test")
+    shown = lab.run(bob, "show", f"{lab.group}/rna").stdout
+    assert f"owner       {alice.name}" in shown
+    assert "launch.sh {connection_file}" in shown
+    names = [k["name"] for k in lab.run(bob, "list", "--json")["kernels"]]
+    assert not [n for n in names if n.startswith(".kernelwright")], "the store is no kernel"
+
+
+def test_no_verb_starts_what_is_not_trusted(shared_lab, alice, bob):
+    lab = shared_lab
+    lab.settings(groups={"trusted_owners": ["root"]})
+    lab.run(alice, "create", "conda", "rna", "--no-test")
+    told = lab.run(alice, "share", "rna", "--group", lab.group, "--no-test")
+    assert f"they first say `kernelwright trust {lab.group}/rna`" in told.stderr
+    for words in (("test",), ("shell",), ("clone",)):
+        more = {"shell": ("--", "echo", "started"), "clone": ("mine",)}.get(words[0], ())
+        refused = lab.run(bob, *words, f"{lab.group}/rna", *more, ok=False)
+        assert "untrusted-kernel" in refused.stderr, refused
+        assert f"kernelwright trust {lab.group}/rna" in refused.stderr
+        assert "started" not in refused.stdout
+    lab.run(bob, "trust", f"{lab.group}/rna")
+    assert lab.run(bob, "test", f"{lab.group}/rna", "--json")["ok"]
+    done = lab.run(bob, "shell", "rna", "--", "echo", "started")
+    assert done.stdout == "started\n"
 
 
 @pytest.mark.parametrize("how", ["world", "group", "acl", "folder", "owner"])

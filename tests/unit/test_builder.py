@@ -146,6 +146,9 @@ def test_update_rollback_and_difference(builder):
         env={**os.environ, "UV_CACHE_DIR": builder.environ["UV_CACHE_DIR"]},
     )
     assert [(r["change"], r["name"]) for r in drift(second)] == [("added", "iniconfig")]
+    third = builder.next_generation(builder.store.find("demo"), first.recipe)
+    assert difference(first, third) == [], "what was used until now stays, whatever its number"
+    assert [g.number for g in builder.store.generations(owned.id)] == [1, 2, 3]
 
 
 def test_settings_change_without_a_build(builder):

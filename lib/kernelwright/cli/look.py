@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
@@ -114,13 +115,14 @@ def as_json(kernel: Kernel) -> dict[str, Any]:
 
 
 def find(name: str, context: Context) -> Kernel:
-    """The kernel that Jupyter would start under this name, else any that carries it."""
+    """The kernel that Jupyter would start under this name, else any that carries it; or GROUP/NAME."""
     import difflib
 
+    from ..discovery import named
+
     kernels = refresh(context)
-    named = [k for k in kernels if k.name == name]
-    if named:
-        return next((k for k in named if k.visible), named[0])
+    if found := named(kernels, name):
+        return found[0]
     near = difflib.get_close_matches(name, [k.name for k in kernels], n=1)
     raise UserError(
         "no-such-kernel",
@@ -132,7 +134,7 @@ def find(name: str, context: Context) -> Kernel:
 def _owned(kernel: Kernel, context: Context) -> tuple[Owned, Generation] | None:
     from ..store import Store
 
-    if not kernel.owned:
+    if not kernel.owned or kernel.origin == "group":
         return None
     store = Store(context.home, context.site, context.environ)
     owned = store.find(kernel.name)
@@ -168,6 +170,7 @@ def _show(args: argparse.Namespace, context: Context) -> int:
         ("from", kernel.group or kernel.origin),
         ("kernelspec", kernel.path),
     ]
+    rows += shared_rows(kernel)
     if mine:
         rows += _rows(*mine)
     context.out(table(rows, limit=200))
@@ -179,6 +182,21 @@ def _show(args: argparse.Namespace, context: Context) -> int:
     if mine:
         _show_recipe(mine[1], context)
     return 0
+
+
+def shared_rows(kernel: Kernel) -> list[tuple[str, str]]:
+    """What is known of a kernel that somebody shares: the command, owner, date, contact."""
+    mine = (kernel.spec.get("metadata") or {}).get("kernelwright")
+    shared = mine.get("shared") if isinstance(mine, dict) else None
+    if not isinstance(shared, dict):
+        return []
+    since = shared.get("since")
+    day = (
+        time.strftime("%Y-%m-%d", time.localtime(since)) if isinstance(since, (int, float)) else ""
+    )
+    rows = {"runs": " ".join(map(str, kernel.spec.get("argv") or [])), "owner": shared.get("owner"),
+            "contact": shared.get("contact"), "since": day, "deprecated": shared.get("deprecated")}  # fmt: skip
+    return [(label, str(value)) for label, value in rows.items() if value]
 
 
 def _rows(owned: Owned, generation: Generation) -> list[tuple[str, str]]:

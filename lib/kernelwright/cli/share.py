@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import UsageError, UserError
 from ..store import Store
 from .create import add_build_options, builder_for, say_done
+from .look import shared_rows
 from .words import names
 
 if TYPE_CHECKING:
@@ -151,6 +151,7 @@ def _sharing(args: argparse.Namespace, context: Context) -> Sharing:
 
 def _share(args: argparse.Namespace, context: Context) -> int:
     from ..share.publish import Words
+    from ..store.sharing import trusts_me
 
     sharing = _sharing(args, context)
     name = args.rename or args.name
@@ -170,6 +171,10 @@ def _share(args: argparse.Namespace, context: Context) -> int:
         context.say(
             f"Members see it in the form, and copy it with `{context.site.command or 'kernelwright'} clone {name} NEW`."
         )
+        if not trusts_me(context.site):
+            context.say(
+                f"This site does not trust your kernels by itself: they first say `{context.site.command or 'kernelwright'} trust {args.group}/{name}`."
+            )
     return 0
 
 
@@ -211,8 +216,8 @@ def _trust(args: argparse.Namespace, context: Context) -> int:
             )
         )
         return 0
-    for line in _about(kernel):
-        context.say(line)
+    for label, value in [("kernel", kernel.display_name), *shared_rows(kernel)]:
+        context.say(f"{label}: {value}")
     context.say(
         f"you trust `{args.name}` as it is now; when one of its files changes, you are asked again"
     )
@@ -222,7 +227,7 @@ def _trust(args: argparse.Namespace, context: Context) -> int:
 
 
 def _group_kernel(word: str, context: Context) -> Kernel:
-    from ..discovery import discover
+    from ..discovery import discover, named
 
     group, slash, name = word.removeprefix("group:").partition("/")
     if not slash:
@@ -231,29 +236,14 @@ def _group_kernel(word: str, context: Context) -> Kernel:
             f"write GROUP/NAME, not `{word[:80]}`",
             hint="`kernelwright list` shows the kernels of your groups",
         )
-    for kernel in discover(home=context.home, environ=context.environ, site=context.site):
-        if kernel.origin == "group" and kernel.group == group and kernel.name == name:
-            return kernel
+    kernels = discover(home=context.home, environ=context.environ, site=context.site)
+    if found := named(kernels, word):
+        return found[0]
     raise UserError(
         "no-such-kernel",
         f"no kernel `{name[:80]}` is shared with the group `{group[:80]}`",
         hint="`kernelwright list` shows the kernels of your groups",
     )
-
-
-def _about(kernel: Kernel) -> list[str]:
-    """What is known of a shared kernel: owner, date, contact and what it runs."""
-    shared: dict[str, Any] = (kernel.spec.get("metadata") or {}).get("kernelwright", {}).get(
-        "shared"
-    ) or {}
-    since = (
-        time.strftime("%Y-%m-%d", time.localtime(float(shared.get("since") or 0)))
-        if shared
-        else None
-    )
-    rows = {"kernel": kernel.display_name, "runs": " ".join(map(str, kernel.spec.get("argv") or [])), "owner": shared.get("owner"),
-            "contact": shared.get("contact"), "since": since, "deprecated": shared.get("deprecated")}  # fmt: skip
-    return [f"{label}: {value}" for label, value in rows.items() if value]
 
 
 def _request(args: argparse.Namespace, context: Context) -> int:

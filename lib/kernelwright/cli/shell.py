@@ -28,8 +28,12 @@ def configure(verb: str, parser: argparse.ArgumentParser) -> None:
 
 def run(verb: str, args: argparse.Namespace, context: Context) -> int:
     """Become the shell or the command: its exit status is ours."""
+    from ..discovery import refuse_untrusted
+
     del verb
-    launch = _launch_script(find(args.name, context))
+    kernel = find(args.name, context)
+    refuse_untrusted(kernel)
+    launch = _launch_script(kernel)
     words = args.command[1:] if args.command[:1] == ["--"] else args.command
     for stream in (context.stdout, context.stderr):
         stream.flush()

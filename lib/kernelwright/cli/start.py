@@ -24,9 +24,11 @@ def configure(verb: str, parser: argparse.ArgumentParser) -> None:
 
 def run(verb: str, args: argparse.Namespace, context: Context) -> int:
     """Start it, and say how long it took or why it did not."""
+    from ..discovery import refuse_untrusted
     from ..launch.starttest import start_test
 
     kernel = find(args.name, context)
+    refuse_untrusted(kernel)
     argv = [str(a).replace("{resource_dir}", kernel.path) for a in kernel.spec.get("argv") or []]
     if not argv:
         raise UserError(

@@ -34,7 +34,7 @@ def shared_kernels(site: SiteConfig, home: Path, around: Surroundings) -> list[K
         if isinstance(names, OSError):
             return []  # a group folder that is not for this user is no finding
         kernels = []
-        for name in sorted(names):
+        for name in sorted(n for n in names if not n.startswith(f"{sharing.INNER}-")):
             one = examine(Candidate(root, name, f"{root.folder}/{name}"), around)
             if one is not None:
                 distrust = sharing.trust(one.candidate.folder, site, home=home)

@@ -24,17 +24,20 @@ if TYPE_CHECKING:
 ELSEWHERE = 14 * 86400.0  # seconds for which a start record of another node counts as alive
 
 
-def remove_stale(store: Store, kernel_id: str, *, keep: int = KEPT) -> list[int]:
+def remove_stale(
+    store: Store, kernel_id: str, *, keep: int = KEPT, spare: int | None = None
+) -> list[int]:
     """Remove the generations of a kernel beyond the newest `keep`, and drafts whose builder is gone.
 
-    The published generation and those in use stay. Returns the numbers that were removed.
+    The published generation, `spare` and those in use stay. Returns the numbers that were removed.
     """
     removed = []
     published = published_numbers(store.specs, kernel_id)
     generations = store.generations(kernel_id)
-    kept = generations[-keep:] if keep else []
+    kept = {g.number for g in generations[-keep:]} if keep else set()
+    kept |= {*published, *([spare] if spare else [])}
     for generation in generations:
-        if generation in kept or generation.number in published or in_use(generation.folder):
+        if generation.number in kept or in_use(generation.folder):
             continue
         remove_generation(store, generation)
         removed.append(generation.number)

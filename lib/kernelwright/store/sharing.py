@@ -85,7 +85,7 @@ def _of_path(path: Path, folder: Path, site: SiteConfig) -> Problem | None:
     group = _members(folder, site)
     if facts.st_uid not in trusted_users(site) and not (group and _is_member(facts.st_uid, group)):
         return Problem("untrusted-kernel", "error", f"`{path}` belongs to {_name(facts.st_uid)}, whom the site does not trust with shared kernels",
-                       "look at it with `kernelwright show`, then say `kernelwright trust GROUP/NAME` if you know its owner", str(path))  # fmt: skip
+                       f"look at it with `kernelwright show {_called(folder, site)}`, then say `kernelwright trust {_called(folder, site)}` if you know its owner", str(path))  # fmt: skip
     sticky_folder = stat.S_ISDIR(facts.st_mode) and facts.st_mode & stat.S_ISVTX
     if sticky_folder and path != folder:
         return None  # as in /tmp: nobody can replace what belongs to another
@@ -137,6 +137,13 @@ def trusted_users(site: SiteConfig) -> frozenset[int]:
     return _numbers(site.groups.trusted_owners, os.getuid())
 
 
+def trusts_me(site: SiteConfig) -> bool:
+    """Whether others may start what this user shares, without a word of their own."""
+    return MEMBERS in site.groups.trusted_owners or os.getuid() in _numbers(
+        site.groups.trusted_owners, 0
+    )
+
+
 @lru_cache(maxsize=32)
 def _numbers(names: tuple[str, ...], me: int) -> frozenset[int]:
     found = {0, me}
@@ -171,6 +178,11 @@ def group_of(folder: Path, site: SiteConfig) -> str | None:
         if found:
             return found[1]
     return None
+
+
+def _called(folder: Path, site: SiteConfig) -> str:
+    """GROUP/NAME, as `list` and `trust` call a kernel in a folder of a group."""
+    return f"{group_of(folder, site) or folder.parent.name}/{folder.name}"
 
 
 @lru_cache(maxsize=256)
