@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 
 from .errors import UserError
 from .model import PrefixSpec, Recipe, with_lock
+from .recipe import load
 from .store import Store, kernelspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .config.model import SiteConfig
+    from .model import Kernel
+
+LOCKS = ("requirements.lock", "conda.lock")
 
 
 def clone_recipe(
@@ -54,44 +58,35 @@ def _of_others(
     site: SiteConfig,
 ) -> Recipe:
     from .discovery import discover, named, refuse_untrusted
-    from .recipe import load
 
     found = named(discover(home=home, environ=environ, site=site), source)
-    for kernel in found:
-        if kernel.state == "untrusted":
-            continue
-        folder = (
-            Path(kernel.path).parent if kernel.path.endswith("kernel.json") else Path(kernel.path)
-        )
-        mine = kernelspec.ours(dict(kernel.spec))
-        argv = kernel.spec.get("argv") or [""]
-        generation = Path(str(argv[0])).parent
-        if mine is not None and (generation / "recipe.yml").is_file():
-            recipe = load(
-                (generation / "recipe.yml").read_text(), source=str(generation / "recipe.yml")
-            )
-            lock = next(
-                (n for n in ("requirements.lock", "conda.lock") if (generation / n).is_file()), None
-            )
-            return _named(recipe, generation, lock, name, title)
-        prefix = Path(str(argv[0])).parent.parent
-        if Path(str(argv[0])).is_absolute() and (prefix / "bin").is_dir():
-            return Recipe(
-                name,
-                PrefixSpec(str(prefix)),
-                display_name=title or f"{kernel.display_name} (copy)",
-                language=kernel.language,
-            )
-        raise UserError(
-            "cannot-clone",
-            f"`{source}` was not made by kernelwright and has no environment of its own",
-            context={"kernelspec": str(folder)},
-            hint=f"`kernelwright adopt {source}` takes a kernel of yours into care first",
-        )
+    usable = [kernel for kernel in found if kernel.state != "untrusted"]
+    if usable:
+        return _copy_of(usable[0], name, title)
     if found:
         refuse_untrusted(found[0])
     raise UserError(
         "no-such-kernel",
         f"there is no kernel called `{source[:80]}` that you may use",
         hint="`kernelwright list` shows what there is",
+    )
+
+
+def _copy_of(kernel: Kernel, name: str, title: str | None) -> Recipe:
+    """By the recipe and lock beside its launch script; else over the environment that its argv names."""
+    argv = kernel.spec.get("argv") or [""]
+    program = Path(str(argv[0]))
+    generation, prefix = program.parent, program.parent.parent
+    recipe = generation / "recipe.yml"
+    if kernelspec.ours(dict(kernel.spec)) is not None and recipe.is_file():
+        lock = next((n for n in LOCKS if (generation / n).is_file()), None)
+        return _named(load(recipe.read_text(), source=str(recipe)), generation, lock, name, title)
+    if program.is_absolute() and (prefix / "bin").is_dir():
+        shown = title or f"{kernel.display_name} (copy)"
+        return Recipe(name, PrefixSpec(str(prefix)), display_name=shown, language=kernel.language)
+    raise UserError(
+        "cannot-clone",
+        f"`{kernel.name}` was not made by kernelwright and has no environment of its own",
+        context={"kernelspec": kernel.path},
+        hint=f"`kernelwright adopt {kernel.name}` takes a kernel of yours into care first",
     )

@@ -258,3 +258,13 @@ def test_hints_call_the_command_as_this_site_does(kw, tmp_path):
     (tmp_path / "site.yaml").write_text('command: "module load kw; kernelwright"\n')
     answer = kw("show", "nobody", environ={"KERNELWRIGHT_SITE_CONFIG": str(tmp_path / "site.yaml")})
     assert "`module load kw; kernelwright list` shows what there is" in answer.err
+
+
+def test_a_kernel_without_its_interpreter_says_so_when_it_is_tested(kw, home):
+    kernel = home / ".local/share/jupyter/kernels/gone"
+    kernel.mkdir(parents=True)
+    argv = ["/nowhere/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": argv, "display_name": "x", "language": "python"}
+    (kernel / "kernel.json").write_text(json.dumps(spec))
+    answer = kw("test", "gone")
+    assert answer.status == 1 and answer.err.startswith("error: interpreter-not-found")

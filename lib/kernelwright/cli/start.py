@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from string import Template
 from typing import TYPE_CHECKING
 
 from .. import paths
-from ..errors import UserError
+from ..errors import Problem, UsageError, UserError
+from ..store.atomic import make_folder
 from .look import find
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
+    from ..launch.starttest import TestResult
+    from ..model import Kernel
     from .context import Context
 
 
@@ -25,56 +30,54 @@ def configure(verb: str, parser: argparse.ArgumentParser) -> None:
 def run(verb: str, args: argparse.Namespace, context: Context) -> int:
     """Start it, and say how long it took or why it did not."""
     from ..discovery import refuse_untrusted
-    from ..launch.starttest import start_test
 
+    if not 0 < args.timeout <= 3600:
+        raise UsageError("usage", "--timeout must lie between 0 and 3600 seconds")
     kernel = find(args.name, context)
     refuse_untrusted(kernel)
-    argv = [str(a).replace("{resource_dir}", kernel.path) for a in kernel.spec.get("argv") or []]
-    if not argv:
+    log = make_folder(paths.data_folder(context.home) / "logs") / f"test-{kernel.name}.log"
+    result = _start(kernel, args.timeout, log, context)
+    if args.json:
+        problem = result.problem.as_json() if result.problem else None
+        said = {"ok": result.ok, "seconds": round(result.seconds, 3), "output": result.output}
+        context.out(json.dumps({"version": 1, **said, "problem": problem}, indent=2))
+        return 0 if result.ok else 1
+    if not result.ok:
+        raise _failure(kernel, result, log)
+    context.out(f"`{kernel.name}` started and ran a cell in {result.seconds:.1f} s")
+    return 0
+
+
+def _start(kernel: Kernel, timeout: float, log: Path, context: Context) -> TestResult:
+    """As Jupyter would: {resource_dir} filled in, `$X` of env taken from the environment."""
+    from ..launch.starttest import start_test
+
+    argv = kernel.spec.get("argv")
+    if not isinstance(argv, list) or not argv:
         raise UserError(
             "not-startable",
-            f"`{args.name}` has no start command",
-            context={"kernel.json": kernel.path},
+            f"`{kernel.name}` has no start command",
+            context={"kernelspec": kernel.path},
             hint="`kernelwright doctor` says more",
         )
-    own = {str(k): str(v) for k, v in (kernel.spec.get("env") or {}).items()}
-    log = paths.data_folder(context.home) / "logs" / f"test-{kernel.name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    result = start_test(
-        argv,
-        env={**context.environ, **own},
+    own = kernel.spec.get("env") or {}
+    env = {str(k): Template(str(v)).safe_substitute(context.environ) for k, v in own.items()}
+    return start_test(
+        [str(word).replace("{resource_dir}", kernel.path) for word in argv],
+        env={**context.environ, **env},
         cwd=context.home,
-        timeout=args.timeout,
+        timeout=timeout,
         interrupt_mode=kernel.spec.get("interrupt_mode") or "signal",
         log=log,
         language=kernel.language,
     )
-    if args.json:
-        context.out(
-            json.dumps(
-                {
-                    "version": 1,
-                    "ok": result.ok,
-                    "seconds": round(result.seconds, 3),
-                    "output": result.output,
-                    "problem": result.problem.as_json() if result.problem else None,
-                },
-                indent=2,
-            )
-        )
-        return 0 if result.ok else 1
-    if result.ok:
-        context.out(f"`{kernel.name}` started and ran a cell in {result.seconds:.1f} s")
-        return 0
-    problem = result.problem
-    raise UserError(
-        problem.code if problem else "start-test-failed",
-        problem.message if problem else f"`{kernel.name}` did not start",
-        context={
-            "evidence": (problem.evidence if problem else None)
-            or result.output[-1500:]
-            or "no output",
-            "log": str(log),
-        },
-        hint=problem.hint if problem else None,
-    )
+
+
+def _failure(kernel: Kernel, result: TestResult, log: Path) -> UserError:
+    """What is known of the kernel from outside says more than that it was silent."""
+    known = next((p for p in kernel.problems if p.severity == "error"), None)
+    unknown = Problem("start-test-failed", "error", f"`{kernel.name}` did not start")
+    problem = known or result.problem or unknown
+    evidence = problem.evidence or result.output[-1500:] or "no output"
+    context = {"evidence": evidence, "log": str(log)}
+    return UserError(problem.code, problem.message, context=context, hint=problem.hint)
