@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -65,10 +66,12 @@ class Problem:
 def as_called(hint: str | None, command: str | None) -> str | None:
     """`hint` with our command as this site calls it, such as `module load kernelwright; kernelwright`.
 
-    Where there is no shell (None) people can only ask for it.
+    Where there is no shell (None) people can only ask for it. A text that was given here before stays.
     """
     if hint is None or command == "kernelwright":
         return hint
     if command is None:
-        return hint.replace("`kernelwright ", "(ask the site) `kernelwright ")
+        return re.sub(
+            r"(?<!\(ask the site\) )`kernelwright ", "(ask the site) `kernelwright ", hint
+        )
     return hint.replace("`kernelwright ", f"`{command} ")

@@ -73,7 +73,7 @@ REFUSED = {
     "selector-map.yml": ("line 3", "plain entries"),
     "requirements-beside.yml": ("line 3", "write the requirements themselves"),
     "editable.yml": ("line 4", "write the requirements themselves"),
-    "relative.yml": ("line 4", "in a shell beside these files"),
+    "relative.yml": ("line 4", "the requirements themselves"),
     "number.yml": ("line 3", "`python=3.10`"),
     "mapping-for-version.yml": ("line 2", "- python=3.10"),
     "tab.yml": ("line 3", "spaces"),

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from kernelwright.config.model import Form, Groups, JupyterConfig, Policy, SiteConfig, SlurmConfig
-from kernelwright.errors import UserError
+from kernelwright.errors import Problem, UserError
 from kernelwright.session import server, specs
+from kernelwright.session.card import Report, read_report, write_report
+from kernelwright.session.ending import running
 from kernelwright.session.prepare import prepare
 from kernelwright.session.specs import Offer
 
@@ -393,6 +395,32 @@ def test_a_hundred_sessions_of_one_central_kernel_build_nothing(
         go(replace(session, private=private))
     assert report_of(session)["kernel"]["made"] is False
     assert not (home / ".local/share/kernelwright/kernels").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("kernelwright", "`kernelwright doctor x`"),
+        ("module load kw; kernelwright", "`module load kw; kernelwright doctor x`"),
+        (None, "(ask the site) `kernelwright doctor x`"),
+    ],
+)
+def test_hints_on_the_card_call_our_command_as_the_site_does(tmp_path, command, shown):
+    problem = Problem("x", "error", "broken", "`kernelwright doctor x`")
+    write_report(tmp_path, replace(Report(), problems=(problem,)).about(problem), command)
+    running(tmp_path)  # what is written again stays as it is
+    write_report(tmp_path, Report(hint=read_report(tmp_path)["hint"], problems=(problem,)), command)
+    report = read_report(tmp_path)
+    assert (report["hint"], report["problems"][0]["hint"]) == (shown, shown)
+
+
+def test_a_failure_on_the_card_names_the_sites_command(request_of, central, home):
+    (user_kernel(home, "mine") / "kernel.json").write_text('{"argv": []}')
+    session = request_of(
+        replace(central, command="module load kw; kernelwright"), kw_kernel="user:mine"
+    )
+    go(session)
+    assert report_of(session)["hint"].startswith("`module load kw; kernelwright doctor mine`")
 
 
 def test_the_end_of_the_walltime_is_asked_for_where_nobody_says_it(request_of, tmp_path):

@@ -142,6 +142,8 @@ def test_a_member_copies_a_shared_kernel(shared_lab, alice, bob):
     shown = lab.run(bob, "show", f"{lab.group}/rna").stdout
     assert f"owner       {alice.name}" in shown
     assert "launch.sh {connection_file}" in shown
+    (looked,) = lab.run(bob, "doctor", f"{lab.group}/rna", "--json")["kernels"]
+    assert (looked["name"], looked["origin"]) == ("rna", "group")
     names = [k["name"] for k in lab.run(bob, "list", "--json")["kernels"]]
     assert not [n for n in names if n.startswith(".kernelwright")], "the store is no kernel"
 

@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from .. import __version__
-from ..errors import UsageError, UserError, as_called
+from ..errors import UsageError, UserError
 from .context import Context
 
 if TYPE_CHECKING:
@@ -136,7 +136,6 @@ def _say_error(error: UserError, context: Context, *, as_json: bool) -> None:
     for name, value in error.context.items():
         body = value.replace("\n", "\n    ")
         lines.append(f"  {name}: {body}")
-    hint = as_called(error.hint, context.site.command or "kernelwright")
-    if hint:
-        lines += ["", f"hint: {hint}"]
+    if error.hint:
+        lines += ["", f"hint: {error.hint}"]
     context.say("\n".join(lines))

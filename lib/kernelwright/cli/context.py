@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TextIO
 
 from .. import paths
+from ..errors import as_called
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,8 +53,14 @@ class Context:
         print(coloured(printable(text)), file=self.stdout)
 
     def say(self, text: str) -> None:
-        """Write a message for people: stderr."""
-        print(coloured(printable(text)), file=self.stderr, flush=True)
+        """Write a message for people: stderr; our own command as this site calls it."""
+        print(coloured(printable(self.called(text))), file=self.stderr, flush=True)
+
+    def called(self, text: str) -> str:
+        """`text` with the commands in it as this site calls them; who reads this has a shell."""
+        if "`kernelwright " not in text:
+            return text
+        return as_called(text, self.site.command or "kernelwright") or ""
 
     def paint(self, colour: str, text: str, stream: TextIO | None = None) -> str:
         """`text` in a colour where the stream (stderr unless named) is a terminal and NO_COLOR is not set."""

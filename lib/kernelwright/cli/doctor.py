@@ -86,9 +86,11 @@ def _doctor(args: argparse.Namespace, context: Context) -> int:
 
 
 def _check_names(names: Iterable[str], found: Iterable[Diagnosis]) -> None:
-    have = {d.kernel.name for d in found}
+    from ..discovery import named
+
+    have = [d.kernel for d in found]
     for name in names:
-        if name not in have:
+        if not named(have, name):
             raise UserError(
                 "no-such-kernel",
                 f"there is no kernel called `{name[:80]}`",
@@ -132,7 +134,7 @@ def _show_problems(problems: Iterable[Problem], context: Context) -> None:
             for line in problem.evidence.splitlines()[:12]:
                 context.out(f"    | {line}")
         if problem.hint:
-            context.out(f"    -> {problem.hint}")
+            context.out(f"    -> {context.called(problem.hint)}")
 
 
 def _notebook(args: argparse.Namespace, context: Context) -> int:

@@ -177,7 +177,7 @@ def _show(args: argparse.Namespace, context: Context) -> int:
     for problem in kernel.problems:
         context.out(
             f"\n{problem.severity}: {problem.code}\n  {problem.message}"
-            + (f"\n  hint: {problem.hint}" if problem.hint else "")
+            + (f"\n  hint: {context.called(problem.hint)}" if problem.hint else "")
         )
     if mine:
         _show_recipe(mine[1], context)

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..discovery import discover
+from ..discovery import discover, named
 from ..discovery.scan import state_of
 from ..errors import Problem
 from . import account, commands, containers, owned, pythons, scripts
@@ -98,13 +98,13 @@ def diagnose(
     around: Around, *, names: Iterable[str] = (), probe: bool = False
 ) -> tuple[list[Diagnosis], list[Problem]]:
     """The kernels (all, or those named) and the account; conda kernels that nobody named are left out."""
-    wanted = set(names)
+    wanted = list(names)
     kernels = discover(home=around.home, environ=around.environ, site=around.site, quick=False)
-    chosen = [
-        k
-        for k in kernels
-        if (k.name in wanted if wanted else k.origin != "conda" or k.state == "broken")
-    ]
+    if wanted:
+        meant = {k.path for word in wanted for k in named(kernels, word)}
+        chosen = [k for k in kernels if k.path in meant]
+    else:
+        chosen = [k for k in kernels if k.origin != "conda" or k.state == "broken"]
     found = [examine_kernel(kernel, around, probe=probe) for kernel in chosen]
     return found, [] if wanted else account.check_account(around)
 

@@ -16,6 +16,8 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from ..errors import as_called
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
@@ -59,12 +61,16 @@ class Report:
         )
 
 
-def write_report(folder: Path, report: Report) -> None:
-    """Replace report.json; a full disk costs the card its news, nothing else."""
+def write_report(folder: Path, report: Report, command: str | None = "kernelwright") -> None:
+    """Replace report.json, our `command` as the site calls it; a full disk costs the card its news alone."""
     document: dict[str, Any] = {"version": 1}
     document.update({k: getattr(report, k) for k in Report.__dataclass_fields__})
     document["log"] = [line[:2000] for line in report.log]
-    document["problems"] = [problem.as_json() for problem in report.problems]
+    document["hint"] = as_called(report.hint, command)
+    document["problems"] = [
+        replace(problem, hint=as_called(problem.hint, command)).as_json()
+        for problem in report.problems
+    ]
     document["updated_at"] = time.time()
     _replace(folder / "report.json", document)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ..catalog import central
 from ..discovery import discover
-from ..errors import Problem, UserError
+from ..errors import Problem, UserError, as_called
 from . import choice, job, kernel_jobs, notices, places, request, server, specs
 from .card import Report, last_lines, write_report
 from .starting import Known, Started, start_with
@@ -40,6 +40,10 @@ class Session:
     site: SiteConfig
     runtime: Path
 
+    def tell(self, report: Report) -> None:
+        """Bring the card up to date."""
+        write_report(self.root, report, self.site.command)
+
 
 def prepare(session: Session, *, host: str, port: str) -> bool:
     """Prepare the session; True when a server is to be started, False when only a kernel was to be made.
@@ -47,12 +51,12 @@ def prepare(session: Session, *, host: str, port: str) -> bool:
     Raises UserError after the reason stands in report.json: then nothing can be started at all.
     """
     report = Report(node=socket.gethostname(), ends_at=job.ends_at(session.environ))
-    write_report(session.root, report)
+    session.tell(report)
     try:
         return _prepare(session, report, host=host, port=port)
     except UserError as error:
-        problem, log = told(error)
-        write_report(session.root, replace(report, state="failed").about(problem, log))
+        problem, log = told(error, session.site.command)
+        session.tell(replace(report, state="failed").about(problem, log))
         _log(session, Started("", "", "none"), error.code)
         raise
     except KeyboardInterrupt:
@@ -62,7 +66,7 @@ def prepare(session: Session, *, host: str, port: str) -> bool:
             "the session ended while the kernel was being made",
             "launch again with more hours: what was downloaded is kept and the work goes on from there",
         )
-        write_report(session.root, replace(report, state="failed").about(problem))
+        session.tell(replace(report, state="failed").about(problem))
         raise
 
 
@@ -100,7 +104,7 @@ def _prepare(session: Session, report: Report, *, host: str, port: str) -> bool:
     found = [arranged.problem, trouble, other, *notices.of_site(asked, session.environ), *own]
     problems = tuple(p for p in found if p)
     report = replace(report, kernel=started.as_json(), problems=problems, ends_at=ends.result())
-    write_report(session.root, replace(report, state="starting"))
+    session.tell(replace(report, state="starting"))
     _log(session, started, report.code or "ok")
     return True
 
@@ -144,7 +148,7 @@ def _choose(
         )
         return start_with(chosen, known), report, (*notices.of_kernel(chosen, known.central),)
     except UserError as error:
-        problem, log = told(error)
+        problem, log = told(error, session.site.command)
         print(f"kernelwright: {problem.code}: {problem.message}", file=sys.stderr, flush=True)
         recipe = getattr(error, "recipe", None)
         name, label = (recipe.name, recipe.title) if recipe else (asked.wished, asked.wished)
@@ -175,9 +179,8 @@ def _only(session: Session, asked: Request, report: Report) -> bool:
     made = make(session, asked, asked.kernel, report)
     label = specs.describe(specs.sound(made.folder) or {}, made.name)
     started = Started(made.name, label, "user", made.built)
-    write_report(
-        session.root,
-        replace(report, state="ready", kernel=started.as_json(), message=f"Ready: {label}"),
+    session.tell(
+        replace(report, state="ready", kernel=started.as_json(), message=f"Ready: {label}")
     )
     print(f"Ready: {label}", file=sys.stderr, flush=True)
     _log(session, started, "ok")
@@ -191,10 +194,10 @@ def _log(session: Session, started: Started, code: str) -> None:
     usage.log(session.site, session.environ.get("USER", ""), started.name, f"session:{kind}", code)
 
 
-def told(error: UserError) -> tuple[Problem, tuple[str, ...]]:
+def told(error: UserError, command: str | None) -> tuple[Problem, tuple[str, ...]]:
     """An error as the card's problem, with the last lines of its log or its evidence."""
     evidence = error.context.get("evidence") or error.context.get("output")
-    problem = Problem(error.code, "error", error.message, error.hint, evidence)
+    problem = Problem(error.code, "error", error.message, as_called(error.hint, command), evidence)
     lines: tuple[str, ...] = ()
     if log := error.context.get("log"):
         path = Path(log)

@@ -77,7 +77,7 @@ def _absent(source: str, line: int | None, text: str) -> UserError:
         source,
         line,
         f"names a file or folder (`{text[:80]}`) that has not come along",
-        "write the requirements themselves, or make the kernel in a shell beside these files",
+        "write the requirements themselves into the file",
     )
 
 
