@@ -263,8 +263,14 @@ def test_hints_call_the_command_as_this_site_does(kw, tmp_path):
 def test_a_kernel_without_its_interpreter_says_so_when_it_is_tested(kw, home):
     kernel = home / ".local/share/jupyter/kernels/gone"
     kernel.mkdir(parents=True)
-    argv = ["/nowhere/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    argv = [f"{home}/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     spec = {"argv": argv, "display_name": "x", "language": "python"}
     (kernel / "kernel.json").write_text(json.dumps(spec))
     answer = kw("test", "gone")
     assert answer.status == 1 and answer.err.startswith("error: interpreter-not-found")
+    spec["argv"][0] = (
+        "/nowhere/bin/python"  # not known from outside: it may be on the compute nodes alone
+    )
+    (kernel / "kernel.json").write_text(json.dumps(spec))
+    answer = kw("test", "gone")
+    assert answer.status == 1 and "`/nowhere/bin/python` cannot be run" in answer.err

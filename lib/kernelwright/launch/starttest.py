@@ -79,7 +79,11 @@ def start_test(
         with log.open("wb") as output:
             try:
                 manager.start_kernel(env=full, cwd=str(cwd), stdout=output, stderr=output)
-            except Exception as error:  # noqa: BLE001 - OSError, TypeError, what the provisioner says
+            except OSError as error:
+                why = f"`{argv[0]}` cannot be run: {error.strerror}"
+                problem = Problem("command-not-found", "error", why)
+                return TestResult(False, time.monotonic() - begun, {}, str(error), problem)
+            except Exception as error:  # noqa: BLE001 - TypeError, what the provisioner says
                 return trial.failed(str(error))
             return _talk(trial, language)
     finally:
