@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from kernelwright.environments.conda import space
+from kernelwright.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -50,3 +53,12 @@ def test_the_sentence_names_need_and_rest(tmp_path):
     assert space.check(need, {"x": tmp_path}, {"PATH": ""}).startswith(
         "needs about 1.2 GB in 31,000 files, "
     )
+
+
+def test_a_small_need_fits_into_little_room(monkeypatch):
+    left = [space.Left("the file system", 30 << 20, None)]
+    monkeypatch.setattr(space, "limits", lambda *_: left)
+    folders = {"cache": Path("/x")}
+    assert "31 MB left" in space.check(space.Need(7000, 7000, 10, 0, 0), folders, {})
+    with pytest.raises(UserError, match="31 MB left"):
+        space.check(space.Need(0, 29 << 20, 10, 0, 0), folders, {})

@@ -259,3 +259,16 @@ def test_a_request_is_what_the_site_adds(shared_lab, alice, tmp_path):
     ).stdout
     assert "for the course" in listing
     assert "kernelwright site add rna-request.tar.gz" in listing
+
+
+def test_a_package_cache_of_the_site_that_others_have_closed_ends_no_build(shared_lab, alice, bob):
+    lab = shared_lab
+    cache = lab.base / "cache"
+    cache.mkdir()
+    cache.chmod(0o1777)
+    lab.settings(storage={"package_cache": str(cache)})
+    lab.run(alice, "create", "conda", "one", "activator", "--language", "r", "--no-test")
+    assert (cache / "conda/pkgs").stat().st_uid == alice.uid
+    done = lab.run(bob, "create", "conda", "two", "activator", "--language", "r", "--no-test")
+    assert "your own package cache is used" in done.stderr
+    assert (bob.home / ".local/share/kernelwright/cache/conda/pkgs").is_dir()

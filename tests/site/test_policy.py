@@ -57,6 +57,25 @@ def test_channels_in_packages_and_appended_ones_count_and_denying_wins():
     assert codes(aliased, {"conda": {"channels": ["anything"]}}) == []
 
 
+@pytest.mark.parametrize(
+    ("conda", "channel", "allowed"),
+    [
+        (Conda(allow_channels=("conda-forge",)), "https://conda.anaconda.org/conda-forge", True),
+        (Conda(allow_channels=("conda-forge",)), "https://conda.anaconda.org/bioconda", False),
+        (
+            Conda(allow_channels=("a",), channel_alias="https://c.example.org/"),
+            "https://c.example.org/a/",
+            True,
+        ),
+        (Conda(deny_channels=("defaults",)), "https://repo.anaconda.com/pkgs/main", False),
+        (Conda(deny_channels=("bioconda",)), "https://conda.anaconda.org/bioconda", False),
+        (Conda(deny_channels=("https://conda.anaconda.org/*",)), "bioconda", False),
+    ],
+)
+def test_a_name_and_its_address_are_one_channel(conda, channel, allowed):
+    assert policy.channel_allowed(channel, SiteConfig(conda=conda)) is allowed
+
+
 def test_secrets_of_a_url_are_not_repeated():
     site = SiteConfig(conda=Conda(allow_channels=("conda-forge",)))
     recipe = from_mapping(

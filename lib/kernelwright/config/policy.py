@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ..model import CondaSpec, ContainerSpec, Recipe, SlurmSettings
     from .model import SiteConfig
 
+ALIAS = "https://conda.anaconda.org"  # where a channel that is a plain name lies, for every conda
+DEFAULTS = re.compile(r"https?://repo\.anaconda\.com/pkgs/")
 UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -101,9 +103,9 @@ def check_size(size: int, site: SiteConfig) -> Problem | None:
     )
 
 
-def channel_allowed(channel: str, site: SiteConfig) -> bool:
-    """Whether people may use a conda channel, given as a name or a URL."""
-    names = _spellings(channel, site)
+def channel_allowed(channel: str, site: SiteConfig, address: str | None = None) -> bool:
+    """Whether people may use a conda channel, given as a name or a URL; `address` is what it stands for."""
+    names = [*_spellings(channel, site), *(_spellings(address, site) if address else [])]
     if _matches(names, site.conda.deny_channels):
         return False
     return not site.conda.allow_channels or _matches(names, site.conda.allow_channels)
@@ -167,12 +169,16 @@ def _image(spec: ContainerSpec, site: SiteConfig) -> Iterator[Problem]:
 
 
 def _spellings(channel: str, site: SiteConfig) -> list[str]:
-    """A name also as its URL, a URL also without its slash and its secret: any of them may be meant."""
+    """A name also as its URL and the reverse, without slash and secret: any of them may be meant."""
     plain = _without_secret(channel).rstrip("/")
     found = [plain, plain + "/"]
-    if "://" not in plain:
-        alias = (site.conda.channel_alias or "").rstrip("/")
-        found += [f"{alias}/{plain}", f"{alias}/{plain}/"] if alias else []
+    alias = (site.conda.channel_alias or ALIAS).rstrip("/")
+    if plain.startswith(f"{alias}/"):
+        found += [plain.removeprefix(f"{alias}/")]
+    elif DEFAULTS.match(plain):
+        found += ["defaults"]
+    elif "://" not in plain:
+        found += [f"{alias}/{plain}", f"{alias}/{plain}/"]
         found += [plain.split("/label/")[0]] if "/label/" in plain else []
     return found
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from .. import process
 from ..errors import UserError
 from ..store.atomic import make_folder, write_text
+from . import caches
 from .base import Choice
 from .layout import normal
 from .pip_settings import uv_environment
@@ -105,19 +106,12 @@ class Uv:
 
     def run(self, *words: str, cwd: Path | None = None) -> Result:
         """Run one uv command; raises the UserError that its failure stands for."""
-        cache = self.place.site.storage.package_cache
-        from ..store.expand import expand
-
-        folder = (
-            expand(cache, self.place.home, self.place.environ)
-            if cache
-            else self.place.home / ".local/share/kernelwright/cache"
-        )
-        make_folder(folder)
+        cache = caches.folder(self.place, "uv")
+        make_folder(cache)
         environ = uv_environment(
             self.place.home,
             self.place.environ,
-            cache=folder / "uv",
+            cache=cache,
             index=self.place.site.python.index,
         )
         if words[:2] == ("pip", "install"):

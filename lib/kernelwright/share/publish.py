@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..builder import Builder
+from ..environments import caches
 from ..errors import UserError
 from ..model import ContainerSpec, PrefixSpec, Recipe, ScriptSpec, with_lock
 from ..recipe import check_name
@@ -75,9 +76,7 @@ class Sharing:
     @property
     def builder(self) -> Builder:
         """A builder for that store, which uses this user's own package cache."""
-        cache = self.site.storage.package_cache or str(
-            self.home / ".local/share/kernelwright/cache"
-        )
+        cache = str(caches.base(self.site, self.home, self.environ))
         site = replace(
             self.site, storage=replace(self.site.storage, root=None, package_cache=cache)
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ...errors import UserError
 from ...model import CondaSpec, Made
 from ...store.atomic import make_folder, write_text
-from .. import layout
+from .. import caches, layout
 from . import bytecode, choose, manifest, pip_part, space, wanted
 from . import lock as locks
 from .explain import explain
@@ -104,6 +104,10 @@ def _clear_purged(place: Place) -> None:
 def _check_room(
     packages: list[Package], want: wanted.Wanted, place: Place, progress: Progress
 ) -> space.Need:
+    if caches.left_to_others(place):
+        progress.note(
+            f"`{place.site.storage.package_cache}` cannot be written: your own package cache is used"
+        )
     need = space.estimate(packages, want.settings.cache, place.prefix, copy=want.settings.copy)
     words = space.check(
         need, {"cache": want.settings.cache, "environment": place.prefix}, place.environ

@@ -6,15 +6,16 @@ channels are allowed. Secrets in channel addresses go into `credentials` and sta
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import re
 import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...config.policy import ALIAS, channel_allowed
 from ...errors import UserError
 from ...store.expand import expand
+from .. import caches
 from . import condarc
 from .values import Settings
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from ...config.model import SiteConfig
     from ..base import Place
 
-ALIAS = "https://conda.anaconda.org"
 LINK_MODE = "KERNELWRIGHT_LINK_MODE"  # "copy": no hard links from the package cache
 SUBDIR = re.compile(
     r"/(?:noarch|(?:linux|osx|win)-(?:32|64|aarch64|arm64|ppc64le|s390x|armv7l|riscv64))/?$"
@@ -103,9 +103,7 @@ class Channels:
 
     def _allowed(self, address: str, name: str, origin: str) -> str:
         conda = self._site.conda
-        if _matches(conda.deny_channels, name, address) or (
-            conda.allow_channels and not _matches(conda.allow_channels, name, address)
-        ):
+        if not channel_allowed(name, self._site, address):
             allowed = ", ".join(conda.allow_channels) or ", ".join(conda.channels)
             raise UserError(
                 "channel-not-allowed",
@@ -140,7 +138,7 @@ def settings(
     }
     return Settings(
         channels=addresses,
-        cache=cache_folder(place),
+        cache=caches.folder(place, "conda"),
         priority=user.priority or site.conda.channel_priority,
         mirrors=mirrors,
         credentials=resolver.credentials,
@@ -173,17 +171,6 @@ def as_toml(found: Settings, auth: str | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def cache_folder(place: Place) -> Path:
-    """The package cache: where the site wants it, else beside our own files in HOME."""
-    cache = place.site.storage.package_cache
-    base = (
-        expand(cache, place.home, place.environ)
-        if cache
-        else place.home / ".local/share/kernelwright/cache"
-    )
-    return base / "conda"
-
-
 def _auth_file(place: Place) -> str | None:
     named = place.site.conda.auth_file or place.environ.get("RATTLER_AUTH_FILE")
     if named:
@@ -203,14 +190,6 @@ def _proxies(user: condarc.Condarc, place: Place) -> dict[str, str]:
         return dict(user.proxies)
     proxy = place.site.network.proxy
     return {"http": proxy, "https": proxy} if proxy else {}
-
-
-def _matches(patterns: Iterable[str], name: str, address: str) -> bool:
-    return any(
-        fnmatch.fnmatchcase(text.rstrip("/"), pattern.rstrip("/"))
-        for pattern in patterns
-        for text in (name, address, address + "/")
-    )
 
 
 def visible(name: str) -> str:

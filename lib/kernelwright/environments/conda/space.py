@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 UNPACKED = 3.5
 PER_FILE = 12_000
-MARGIN = 64 << 20  # bytes that stay free for logs and compiled files
+MARGIN = 64 << 20  # bytes that stay free for logs and compiled files, or a tenth of a small need
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -107,7 +107,7 @@ def check(need: Need, places: Mapping[str, Path], environ: Mapping[str, str]) ->
         short_of = []
         if left.bytes is not None:
             tightest = tightest or f", {size(left.bytes)} left"
-            if need.total_bytes + MARGIN > left.bytes:
+            if need.total_bytes + min(MARGIN, need.total_bytes // 10) > left.bytes:
                 short_of.append(f"{size(left.bytes)} left")
         if left.files is not None and need.total_files > left.files:
             short_of.append(f"{left.files:,} files left")
