@@ -25,6 +25,19 @@ STARTS = [
         ["ipykernel is not installed"],
     ),
     (
+        "environment-damaged",
+        1,
+        TRACEBACK
+        + "ImportError: /home/a b/.local/share/kernelwright/kernels/0123456789abcdef/2/env/lib/python3.11/site-packages/zmq/_zmq.so: invalid ELF header",
+        ["/zmq/_zmq.so` of the environment is damaged", "kernelwright repair bert"],
+    ),
+    (
+        "launch-script-missing",
+        2,
+        "/e/bin/python: can't open file '/k/1/entry.py': [Errno 2] No such file or directory",
+        ["`/k/1/entry.py` is gone"],
+    ),
+    (
         "kernel-package-missing",
         1,
         "/usr/bin/python3: No module named bash_kernel",

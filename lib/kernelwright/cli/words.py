@@ -92,7 +92,7 @@ def _environment(args: argparse.Namespace) -> dict[str, Any]:
         }
     if args.kind == "venv":
         return {
-            "requirements": args.packages,
+            "requirements": [requirement(p, here) for p in args.packages],
             "file": _absolute(args.file, here),
             "python": args.python,
         }
@@ -104,6 +104,11 @@ def _environment(args: argparse.Namespace) -> dict[str, Any]:
             "runtime": args.runtime,
         }
     return {"path": _absolute(args.path, here)}
+
+
+def requirement(text: str, here: Path) -> str:
+    """A folder or wheel that was named by its path counts from where the command was called."""
+    return str(here / text) if text.startswith(("./", "../")) else text
 
 
 def _absolute(path: str | None, here: Path) -> str | None:

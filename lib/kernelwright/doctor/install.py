@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from .. import process
+from .. import paths, process
+from ..environments.pip_settings import uv_environment
 from ..errors import UserError
 
 if TYPE_CHECKING:
@@ -28,12 +29,11 @@ def install_ipykernel(python: str, around: Around, progress: Progress) -> None:
     progress.phase("pip", f"installing ipykernel for {python}")
     uv = around.runtime / "venv/bin/uv"
     argv = [str(uv), "pip", "install", "--quiet", "--python", python, "ipykernel"]
-    environ = {
-        k: v
-        for k, v in around.environ.items()
-        if k not in {"VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH"}
-    }
-    result = process.run(argv, timeout=INSTALL_TIMEOUT, env={**environ, "UV_NO_CONFIG": "1"})
+    cache = paths.data_folder(around.home) / "cache/uv"
+    environ = uv_environment(
+        around.home, around.environ, cache=cache, index=around.site.python.index
+    )
+    result = process.run(argv, timeout=INSTALL_TIMEOUT, env=environ)
     if not result.ok:
         raise UserError(
             "install-failed",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import changes, environments, node
+from ..environments import intact
 from ..errors import Problem, UserError
 from ..model import Generation, Made
 from ..recipe import load
@@ -14,13 +16,15 @@ from ..store.atomic import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from ..model import Recipe
     from .subject import Subject
 
 RECENT = 7 * 86400.0  # seconds that a failed start is worth a note
 FILES = ("launch.sh", "start.sh", "entry.py")
+PASSING = frozenset(  # what another start may well be spared
+    {"address-in-use", "kernel-silent", "kernel-killed", "out-of-memory", "disk-full", "cpu-limit"}
+)
 
 
 def check_owned(subject: Subject) -> Iterator[Problem]:
@@ -39,15 +43,11 @@ def check_owned(subject: Subject) -> Iterator[Problem]:
     recipe = recipe_of(folder)
     if recipe is None:
         text = f"`{folder}/recipe.yml` is missing or cannot be read"
-        yield Problem(
-            "recipe-unreadable",
-            "error",
-            text,
-            f"`kernelwright repair {name}` takes it from another generation",
-        )
+        hint = f"`kernelwright repair {name}` takes it from another generation, if there is one"
+        yield Problem("recipe-unreadable", "error", text, hint)
         return
     yield from _environment(subject, recipe)
-    yield from _last_end(folder)
+    yield from _last_end(subject, recipe, folder)
     yield from _by_hand(subject, recipe)
     facts = read_json(folder / "facts.json")
     reason = (
@@ -59,7 +59,7 @@ def check_owned(subject: Subject) -> Iterator[Problem]:
 
 
 def _files(folder: Path, name: str) -> Iterator[Problem]:
-    missing = [file for file in FILES if not (folder / file).is_file()]
+    missing = [file for file in FILES if not _has_content(folder / file)]
     if missing:
         text = f"`{folder / missing[0]}` is gone, with which the kernel starts"
         yield Problem(
@@ -75,6 +75,13 @@ def _files(folder: Path, name: str) -> Iterator[Problem]:
         yield Problem(
             "generation-incomplete", "error", text, f"`kernelwright update {name}` builds it again"
         )
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.is_file() and path.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def recipe_of(folder: Path) -> Recipe | None:
@@ -94,8 +101,8 @@ def made_of(values: dict[str, object]) -> Made | None:
         return None
 
 
-def _last_end(folder: Path) -> Iterator[Problem]:
-    """How the kernel's last bad start or end was explained; it may be long mended, hence a note."""
+def _last_end(subject: Subject, recipe: Recipe, folder: Path) -> Iterator[Problem]:
+    """How the kernel's last bad start or end was explained; the next start that answers forgets it."""
     records = [p for pattern in ("*.problem", "*.died") for p in (folder / "starts").glob(pattern)]
     newest = max(records, key=_changed, default=None)
     answer = read_json(newest) if newest else None
@@ -105,7 +112,23 @@ def _last_end(folder: Path) -> Iterator[Problem]:
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(_changed(newest)))
     text = f"{when}: {told.get('message')}"
     hint = told.get("hint") if isinstance(told.get("hint"), str) else None
-    yield Problem("last-start-failed", "note", text, hint, str(told.get("code")))
+    code = str(told.get("code"))
+    lasting = newest.suffix == ".problem" and code not in PASSING
+    yield Problem("last-start-failed", "error" if lasting else "note", text, hint, code)
+    if lasting and recipe.kind == "venv":
+        yield from _damage(subject)
+
+
+def _damage(subject: Subject) -> Iterator[Problem]:
+    """Files of the environment that are missing or cut; looked at only after a start that failed."""
+    spoilt = intact.damaged(Path(subject.made.get("prefix") or "/nowhere"))
+    files = [path for paths in spoilt.values() for path in paths]
+    if files:
+        text = (
+            f"{len(files)} files of the environment are missing or damaged, among them `{files[0]}`"
+        )
+        hint = f"`kernelwright repair {subject.kernel.name}` builds it again from its lock"
+        yield Problem("environment-damaged", "error", text, hint)
 
 
 def _changed(path: Path) -> float:
@@ -119,6 +142,8 @@ def _by_hand(subject: Subject, recipe: Recipe) -> Iterator[Problem]:
     """Packages that `%pip install` put into an environment of ours: an update would lose them."""
     folder, made = subject.generation, made_of(subject.made)
     if folder is None or made is None or recipe.kind != "venv":
+        return
+    if not os.access(made.prefix or folder, os.R_OK | os.X_OK):
         return
     generation = Generation(folder.parent.name, 0, folder, recipe, made, 0.0, complete=True)
     rows = [row for row in changes.drift(generation) if row["change"] != "removed"]

@@ -55,6 +55,8 @@ def repair(
     backups = keep(touched, Store(around.home, around.site, around.environ).backups, name)
     for step in steps:
         step.apply()
+    if steps and kernel.owned:
+        repair_owned.forget_problems(subject(kernel, around))
     after_kernel = _find(name, around) or kernel
     after = examine_kernel(after_kernel, around)
     write_index(around.home, discover(home=around.home, environ=around.environ, site=around.site))

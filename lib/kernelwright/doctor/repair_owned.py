@@ -12,12 +12,14 @@ from ..builder import Builder
 from ..environments.base import Place
 from ..errors import UserError
 from ..model import PrefixSpec, with_lock
+from ..recipe import dump
 from ..store import Owned, Store, kernelspec, lock, write_json, write_text
 from ..store.atomic import make_folder
 from .install import install_ipykernel, own_folder
 from .owned import made_of, recipe_of
 from .search import find_moved
 from .steps import Outcome, Step, diff
+from .subject import text_of
 
 if TYPE_CHECKING:
     from ..model import Generation, Made, Recipe
@@ -44,19 +46,53 @@ def plan(one: Subject, found: Diagnosis, progress: Progress, prefix: str | None)
     folder = one.generation
     recipe = recipe_of(folder) if folder else None
     made = made_of(one.made)
+    if folder is not None and recipe is None:
+        return _recipe_from_others(one, folder)
     if folder is None or recipe is None or made is None:
         return []
     errors = {p.code for p in found.problems if p.severity == "error"}
+    if "environment-closed" in errors and made.prefix and _is_mine(made.prefix):
+        prefix_folder = Path(made.prefix)
+        text = f"let its owner into {prefix_folder}"
+        mode = 0o700 | prefix_folder.stat().st_mode & 0o7777
+        return [Step("environment-closed", text, lambda: prefix_folder.chmod(mode))]
     if errors & FILES:
         return [_launch_files(one, folder, recipe, made)]
     if isinstance(recipe.environment, PrefixSpec) and "ipykernel-missing" in errors and not prefix:
         return _ipykernel(one, made, progress)
     if prefix is not None or (isinstance(recipe.environment, PrefixSpec) and errors & GONE):
         return _repoint(one, recipe, progress, prefix)
+    lock_file = _lock(folder, made)
+    if "environment-damaged" in errors and lock_file:
+        text = f"build the environment of `{recipe.name}` from its lock, as the next generation"
+        again = with_lock(recipe, lock_file)
+        return [Step("environment-damaged", text, lambda: _next(one, again, progress))]
     if errors & GONE and recipe.kind in {"venv", "conda", "container"}:
-        what = f"make the environment of `{recipe.name}` again{' from its lock' if _lock(folder, made) else ''}: {made.prefix or recipe.kind}"
+        what = f"make the environment of `{recipe.name}` again{' from its lock' if lock_file else ''}: {made.prefix or recipe.kind}"
         return [Step("environment", what, lambda: rebuild(one, recipe, made, progress))]
     return []
+
+
+def _recipe_from_others(one: Subject, folder: Path) -> list[Step]:
+    """The recipe of the nearest generation that has one."""
+    around = one.around
+    others = Store(around.home, around.site, around.environ).generations(folder.parent.name)
+    if not others:
+        return []
+    other = others[-1]
+    text = f"take the recipe of generation {other.number}"
+    path = folder / "recipe.yml"
+    return [Step("recipe-unreadable", text, lambda: write_text(path, dump(other.recipe)))]
+
+
+def _is_mine(folder: str) -> bool:
+    return os.stat(folder).st_uid == os.getuid()
+
+
+def forget_problems(one: Subject) -> None:
+    """What was written about starts that failed before the repair."""
+    for path in (one.generation / "starts").glob("*.problem") if one.generation else ():
+        path.unlink(missing_ok=True)
 
 
 def _ipykernel(one: Subject, made: Made, progress: Progress) -> list[Step]:
@@ -176,7 +212,7 @@ def _launch_files(one: Subject, folder: Path, recipe: Recipe, made: Made) -> Ste
     files = render_files(one, folder, recipe, made)
     shown = []
     for path, text in files.items():
-        old = path.read_text(errors="replace") if path.is_file() else ""
+        old = text_of(str(path)) if os.access(path, os.R_OK) else ""
         if old != text:
             shown.append(diff(old, text, path) if old else f"+ {path}")
 
@@ -189,7 +225,7 @@ def _launch_files(one: Subject, folder: Path, recipe: Recipe, made: Made) -> Ste
         f"write the start script of `{recipe.name}` again",
         apply,
         "\n".join(shown),
-        tuple(files),
+        tuple(path for path in files if os.access(path, os.R_OK)),
     )
 
 

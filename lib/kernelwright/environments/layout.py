@@ -167,6 +167,15 @@ def check_prefix(prefix: str | None, python: str | None, language: str) -> list[
                 "it was moved or removed; `kernelwright repair NAME` rebuilds it",
             )
         ]
+    if not os.access(prefix, os.R_OK | os.X_OK):
+        return [
+            Problem(
+                "environment-closed",
+                "error",
+                f"the environment `{prefix}` may not be read",
+                "`kernelwright repair NAME` opens it to you if it is yours",
+            )
+        ]
     if language != "python":
         return []
     if python is None or not os.access(python, os.X_OK):

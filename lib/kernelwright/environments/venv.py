@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..errors import UserError
 from ..model import Command, Made, VenvSpec
 from ..progress import Silent
-from . import layout, uv
+from . import intact, layout, uv
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +41,7 @@ def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
         if spec.lock
         else uv.install(place, progress, python, wanted, files)
     )
+    _fetch_spoilt(tool, place.prefix)
     return Made(
         kind="venv",
         language=recipe.language,
@@ -77,6 +78,23 @@ def _from_lock(lock: str, place: Place, progress: Progress, python: Path) -> tup
         str(place.keep / "requirements.lock"),
     )
     return text, loose
+
+
+def _fetch_spoilt(tool: uv.Uv, prefix: Path) -> None:
+    """Fetch anew what is not whole: environments share their files with uv's cache by hard links.
+
+    Whoever has overwritten a file in one environment has spoilt the cache and every later copy.
+    """
+    spoilt = intact.damaged(prefix)
+    if spoilt:
+        tool.progress.note(f"fetching anew, for the cache was changed: {', '.join(spoilt)}")
+        tool.run("cache", "clean", *spoilt)
+        again = (word for name in spoilt for word in ("--reinstall-package", name))
+        lock = str(tool.place.keep / uv.LOCK)
+        tool.run(
+            *("pip", "install", "--no-deps", "--python", str(prefix / "bin/python")),
+            *(*again, "-r", lock),
+        )
 
 
 def solve_only(recipe: Recipe, place: Place) -> dict[str, Choice]:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import Problem
-from .rules import REPAIR, RULES, STATUSES, STEPS
+from .rules import RULES, STATUSES, STEPS, UNCLEAR, UNCLEAR_OTHER
 
 if TYPE_CHECKING:
     from .rules import Rule
@@ -268,7 +268,8 @@ def _from_status(status: int, start: Start, text: str, when: str) -> Problem:
             'its last line should be `exec "$@"`, or start a Python with `"$@"`',
             tail(text) or None,
         )
-    hint = REPAIR.format(command=start.command, name=start.name)
+    ways = UNCLEAR if start.kind in {"venv", "conda"} else UNCLEAR_OTHER
+    hint = ways.format(command=start.command, name=start.name)
     message = f"the kernel ended by itself with exit status {status} {when}"
     return Problem(
         "kernel-ended",

@@ -194,11 +194,14 @@ def _recipe(generation: Path) -> dict[str, Any]:
     """The recipe as plain data: it may be newer or more broken than what `recipe.load` takes."""
     import yaml
 
+    from ..store.atomic import read_json
+
     with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
         data = yaml.safe_load((generation / "recipe.yml").read_text())
         if isinstance(data, dict):
             return data
-    return {}
+    facts = read_json(generation / "entry.json")
+    return {"name": facts.get("name")} if isinstance(facts, dict) else {}
 
 
 def _modules(site: SiteConfig, use: tuple[str, ...]) -> tuple[str, ...]:

@@ -28,6 +28,8 @@ def _rule(code: str, pattern: str, message: str, hint: str, *, kind: str | None 
 
 REPAIR = "`{command} repair {name}` mends it, then restart the kernel"
 REBUILD = "`{command} update {name}` builds the environment anew on this system"
+UNCLEAR = "the evidence says what ended it; `{command} update {name}` builds the environment anew"
+UNCLEAR_OTHER = "the evidence says what ended it; `{command} shell {name}` opens a shell in the same environment"
 EDIT = "`{command} edit {name}` changes the recipe"
 
 RULES = (
@@ -96,6 +98,12 @@ RULES = (
         "a module or LD_LIBRARY_PATH puts the older library first: take it out of the recipe ({command} edit {name}), or add libstdcxx-ng to the environment",
     ),
     _rule(
+        "environment-damaged",
+        r"(?P<what>/[^\n]*?/[0-9a-f]{16}/\d+/env/[^\n:]+): (?:file too short|invalid ELF header|cannot read file data)",
+        "the file `{what}` of the environment is damaged",
+        REPAIR,
+    ),
+    _rule(
         "library-shadowed",
         r"version [`'](?P<what>[^']+)' not found \(required by (?P<by>[^)]+)\)|(?P<lib>/\S+): (?:file too short|invalid ELF header)|undefined symbol: (?P<symbol>\w+)",
         "a shared library of another version or a broken one is found before the environment's own",
@@ -108,6 +116,12 @@ RULES = (
         "load the module that brings it (`{command} edit {name}`), or add its package to the environment",
     ),
     # Python before ipykernel
+    _rule(
+        "launch-script-missing",
+        r"can't open file '(?P<what>[^'\n]+/entry\.py)'",
+        "`{what}` is gone, with which the kernel starts",
+        REPAIR,
+    ),
     _rule(
         "python-home-broken",
         r"No module named 'encodings'|Could not find platform independent libraries",
@@ -259,6 +273,7 @@ STEPS = {
         "start the session on a node that has one, or name the module that brings it in the recipe ({command} edit {name})",
     ),
     "image-missing": ("{step} is not there", REPAIR),
+    "launch-script-missing": ("`{step}`, with which the kernel starts, is gone or damaged", REPAIR),
     "inject-missing": (
         "{step} failed: the folder that brings ipykernel to the image is gone",
         REPAIR,

@@ -287,8 +287,16 @@ kw_await() { # the kernel's end; until it answers, also an eye on the time
   else
     kw_await_port "$limit"
   fi
+  kw_forget_problems
   kw_wait
   kw_end "$kw_status"
+}
+
+kw_forget_problems() { # of earlier starts: this one has answered
+  local file
+  for file in "$kw_state"/*.problem; do
+    [[ -z $kw_up || ! -e $file ]] || rm -f -- "$file"
+  done
 }
 
 kw_wait() {
