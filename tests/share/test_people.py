@@ -35,6 +35,8 @@ def test_an_export_builds_the_same_on_another_account_and_offline(shared_lab, al
         "--env",
         "MODE=fast",
     )
+    refused = lab.run(alice, "export", "rna", "--output", "/nonexistent/rna.yml", ok=False)
+    assert "the folder `/nonexistent` does not exist" in refused.stderr
     exported = lab.run(alice, "export", "rna")
     text = exported.stdout
     assert "secret-1" not in text

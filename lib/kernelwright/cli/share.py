@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -251,8 +250,6 @@ def _request(args: argparse.Namespace, context: Context) -> int:
 
     generation = _generation(context, args.name)
     target = Path(args.output or f"{generation.recipe.name}-request.tar.gz").absolute()
-    if not os.path.isdir(target.parent):
-        raise UserError("file-not-found", f"the folder `{target.parent}` does not exist")
     request.write(
         generation, target, context.home, context.site, reason=args.reason, note=context.say
     )

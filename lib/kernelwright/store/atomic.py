@@ -34,6 +34,10 @@ def explained(path: Path) -> Iterator[None]:
                 f"`{path}` cannot be written: {error.strerror}",
                 hint="free some space, or see what kernelwright uses with `kernelwright storage`",
             ) from error
+        if error.errno == errno.ENOENT and not path.parent.is_dir():
+            raise UserError(
+                "file-not-found", f"the folder `{path.parent}` does not exist"
+            ) from error
         if error.errno in {
             errno.EACCES,
             errno.EPERM,
