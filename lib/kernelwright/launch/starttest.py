@@ -15,6 +15,7 @@ from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..errors import Problem
 from . import classify, explain
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from jupyter_client import KernelManager
     from jupyter_client.blocking import BlockingKernelClient
 
-    from ..errors import Problem
 
 # language: (cell, what its output must hold); a language that is not here is asked kernel_info only
 CELLS = {
@@ -81,7 +81,7 @@ def start_test(
                 manager.start_kernel(env=full, cwd=str(cwd), stdout=output, stderr=output)
             except OSError as error:
                 why = f"`{argv[0]}` cannot be run: {error.strerror}"
-                problem = Problem("command-not-found", "error", why)
+                problem = Problem("command-not-found", "error", why, evidence=str(error))
                 return TestResult(False, time.monotonic() - begun, {}, str(error), problem)
             except Exception as error:  # noqa: BLE001 - TypeError, what the provisioner says
                 return trial.failed(str(error))
