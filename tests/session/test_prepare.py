@@ -382,6 +382,10 @@ def test_catalogs_that_differ_are_a_warning(request_of, tmp_path):
     (session.root / "request.json").write_text(json.dumps(request))
     go(session)
     assert "catalog-differs" not in [p["code"] for p in report_of(session)["problems"]]
+    catalog.write_text('{"version": 2}')
+    go(session)
+    words = [p["message"] for p in report_of(session)["problems"] if p["code"] == "catalog-differs"]
+    assert len(words) == 1 and "of a newer Kernelwright" in words[0]
 
 
 def test_a_hundred_sessions_of_one_central_kernel_build_nothing(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kernelwright.cli import main
 from kernelwright.config import load_effective, render
 from kernelwright.config.decode import decode, encode
 from kernelwright.config.keys import TABLE
@@ -199,6 +200,21 @@ def test_a_broken_catalog_leaves_the_defaults(tmp_path, content):
     path = tmp_path / "catalog.json"
     path.write_bytes(content)
     assert load_effective({"KERNELWRIGHT_CATALOG": str(path)}) == SiteConfig()
+
+
+def test_a_catalog_that_does_not_count_is_one_note_and_stays(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "catalog.json"
+    newer = b'{"version": 2, "config": {}}'
+    path.write_bytes(newer)
+    monkeypatch.setenv("KERNELWRIGHT_CATALOG", str(path))
+    monkeypatch.setenv("KERNELWRIGHT_HOME", str(tmp_path))
+    assert main(["list", "--json"]) == 0
+    note = f"note: `{path}` is damaged or of a newer Kernelwright: the site's settings do not count here\n"
+    assert capsys.readouterr().err == note
+    assert path.read_bytes() == newer
+    path.unlink()
+    main(["list", "--json"])
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

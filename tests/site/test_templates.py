@@ -250,3 +250,10 @@ def test_numbers_with_fractions_where_the_bounds_have_them():
     parameter = {"name": "p", "label": "P", "type": "number", "min": 0.5, "max": 2, "options": []}
     assert checked(parameter, "1.25") == 1.25
     assert json.dumps(checked(parameter, "2")) == "2"
+
+
+def test_a_check_without_a_command_hides_the_template_in_words():
+    entry = {"name": "t", "check": {"timeout": 5}, "recipe": {"environment": {"venv": {}}}}
+    found = describe(entry, SITE)
+    assert found["hidden"]
+    assert found["reason"] == "its check failed: it names no command that could be run"

@@ -18,7 +18,9 @@ LINE_LENGTH = 300
 
 def lines_of(said: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> list[str]:
     """The lines that the command prints. Raises UserError `site-command-failed`."""
-    argv = [str(word) for word in said["command"]]
+    argv = [str(word) for word in said.get("command") or ()]
+    if not argv:
+        raise UserError("site-command-failed", "it names no command that could be run")
     try:
         result = process.run(argv, timeout=float(said.get("timeout") or 10), env=environ, cwd="/")
     except UserError as error:

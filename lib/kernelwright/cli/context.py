@@ -40,8 +40,13 @@ class Context:
     def site(self) -> SiteConfig:
         """The site's effective settings; never raises: a broken file leaves the last good ones."""
         from ..config import load_effective
+        from ..config.effective import unread
+        from ..config.model import SiteConfig
 
-        return load_effective(self.environ)
+        found = load_effective(self.environ)
+        if found == SiteConfig() and (why := unread(self.environ)):
+            self.say(f"note: {why}")
+        return found
 
     @property
     def runtime(self) -> Path:

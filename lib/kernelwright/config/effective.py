@@ -50,6 +50,14 @@ def catalog_path(environ: Mapping[str, str]) -> str | None:
     return str(paths.runtime_folder(environ) / "etc/catalog.json")
 
 
+def unread(environ: Mapping[str, str]) -> str | None:
+    """Why the catalog that is there does not count, in words; None where all is well."""
+    path = catalog_path(environ)
+    if path is None or not os.path.lexists(path) or read_catalog(path) is not None:
+        return None
+    return f"`{path}` is damaged or of a newer Kernelwright: the site's settings do not count here"
+
+
 def read_catalog(path: str | None) -> dict[str, Any] | None:
     """The catalog at `path`; None where there is none, or none that this version can read."""
     if path is None:

@@ -23,8 +23,15 @@ MOST = 5  # problems of one kernel that a card shows
 
 def of_site(asked: Request, environ: Mapping[str, str]) -> Iterator[Problem]:
     """The form and the node disagree about the site's settings, or somebody works as root."""
-    from ..config.effective import catalog_path, read_catalog
+    from ..config.effective import catalog_path, read_catalog, unread
 
+    if why := unread(environ):
+        yield Problem(
+            "catalog-differs",
+            "warning",
+            why,
+            "an admin of the site runs `kernelwright site compile`",
+        )
     mine = (read_catalog(catalog_path(environ)) or {}).get("sha") if asked.catalog_sha else None
     if mine and asked.catalog_sha != mine:
         yield Problem(
