@@ -53,6 +53,8 @@ def _imagined(recipe: Recipe, place: Place) -> Made:
         from .environments import layout
 
         facts["conda"] = layout.is_conda(Path(prefix))
+    if imagined := getattr(environments.kind(recipe.kind), "imagined", None):
+        facts |= imagined(recipe, place)
     return Made(
         recipe.kind, recipe.language, prefix, os.path.join(prefix, "bin/python"), facts=facts
     )

@@ -5,16 +5,17 @@ from __future__ import annotations
 import pytest
 
 from container.pulling import sif_file
-from kernelwright.config.model import (
-    SiteConfig,
-    Storage,
-)
+from kernelwright.builder import Builder
+from kernelwright.config.model import ContainerRuntime, Containers, SiteConfig, Storage
 from kernelwright.environments import container
 from kernelwright.environments.container import (
     images,
     on_node,
 )
+from kernelwright.errors import UserError
 from kernelwright.model import Bind, ContainerSpec, Made, Recipe
+from kernelwright.preview import preview
+from kernelwright.progress import Silent
 
 HEX = "a" * 64
 
@@ -105,3 +106,24 @@ def test_dry_run_names_what_a_build_would_do():
     command = container.command(Recipe("x", ContainerSpec("docker://a/b:1")), made)
     assert command.values["image"] == "docker://a/b:1"
     assert command.argv[-1] == "{connection_file}"
+
+
+@pytest.mark.parametrize(
+    ("said", "call"),
+    [
+        (ContainerRuntime(module="tacc-apptainer"), "kw_find_runtime '' tacc-apptainer"),
+        (ContainerRuntime(path="/opt/a/bin/apptainer"), "kw_find_runtime /opt/a/bin/apptainer ''"),
+    ],
+)
+def test_dry_run_shows_the_sites_runtime_and_binds(said, call, home):
+    site = SiteConfig(
+        containers=Containers(
+            runtimes={"apptainer": said}, binds=(Bind("/scratch", required=False),)
+        )
+    )
+    builder = Builder(home, {"PATH": "/usr/bin:/bin"}, site, home, Silent())
+    script = preview(builder, Recipe("x", ContainerSpec("docker://a/b:1")))["launch.sh"]
+    assert call in script
+    assert "/scratch" in script
+    with pytest.raises(UserError):
+        preview(builder, Recipe("x", ContainerSpec("nothing://a")))

@@ -58,6 +58,17 @@ def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
     )
 
 
+def imagined(recipe: Recipe, place: Place) -> dict[str, Any]:
+    """The facts that are known before the image is there, for `--dry-run`; what is not allowed raises."""
+    spec = _spec(recipe)
+    binds.checked((*place.site.containers.binds, *spec.bind))
+    rules.check_place(parse(spec.image, place.home), place.site)
+    return {
+        "runtime": runtimes.expected(spec.runtime, place.site, place.environ),
+        **_of_site(place.site),
+    }
+
+
 def command(recipe: Recipe, made: Made) -> Command:
     """The kernel's own command inside; everything around it is the template's."""
     spec, facts = _spec(recipe), made.facts
@@ -165,8 +176,14 @@ def _facts(
         "runtime": runtime.facts(),
         "probe": findings.facts(),
         "start": start.facts(),
-        "site_binds": binds.plain(place.site.containers.binds),
-        "passed": list(place.site.containers.environment),
+        **_of_site(place.site),
+    }
+
+
+def _of_site(site: SiteConfig) -> dict[str, Any]:
+    return {
+        "site_binds": binds.plain(site.containers.binds),
+        "passed": list(site.containers.environment),
     }
 
 

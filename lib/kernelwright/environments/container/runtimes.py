@@ -133,6 +133,20 @@ def find(wanted: str | None, site: SiteConfig, environ: Mapping[str, str]) -> Ru
     raise missing(tried, site)
 
 
+def expected(
+    wanted: str | None, site: SiteConfig, environ: Mapping[str, str]
+) -> dict[str, str | None]:
+    """What `find` would most likely return, for a preview: nothing is started."""
+    tried = list(_candidates(wanted, site.containers.runtimes))
+    for name, path, module in tried:
+        if module and not path:
+            return {"name": name, "path": None, "module": module}
+        if found := _located(name, path, None, site, environ):
+            return {"name": name, "path": found, "module": module}
+    name, path, module = tried[0]
+    return {"name": name, "path": path, "module": module}
+
+
 def missing(tried: Sequence[str], site: SiteConfig) -> UserError:
     """No runtime on this node, with what this site wants done."""
     hint = "build on a compute node: login nodes often have no container runtime"
