@@ -105,6 +105,18 @@ def silent_python(tmp):
     return (python, *ENTRY), {"env": {"KERNELWRIGHT_START_LIMIT": "2"}}
 
 
+def busy_python(tmp):
+    python = fake_ipykernel(tmp / "env", "while True: pass")
+    return (python, *ENTRY), {"env": {"KERNELWRIGHT_START_LIMIT": "1"}}
+
+
+def own_startup_file(tmp):
+    folder = tmp / "home/.ipython/profile_default/startup"
+    folder.mkdir(parents=True)
+    (folder / "00-mine.py").write_text("import os; os._exit(3)\n")
+    return None, {}
+
+
 def silent_program(tmp):
     return (str(script(tmp / "k", "#!/bin/bash\nsleep 600\n")), "{connection_file}"), {
         "env": {"KERNELWRIGHT_START_LIMIT": "1"}
@@ -161,6 +173,8 @@ CASES = {
         "/nowhere/kernel-9.json",
     ),
     silent_python: ("kernel-silent", "did not answer within", "kernelapp.py"),
+    busy_python: ("kernel-silent", "did not answer within", "KERNELWRIGHT_START_LIMIT"),
+    own_startup_file: ("kernel-ended", "exit status 3", "startup/00-mine.py` at each start"),
     silent_program: ("kernel-silent", "did not answer within", "KERNELWRIGHT_START_LIMIT"),
     hook_that_exits: ("hook-failed", "hook.sh ended the start", "from the hook"),
     user_site: (

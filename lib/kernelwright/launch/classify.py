@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import Problem
-from .rules import RULES, STATUSES, STEPS, UNCLEAR, UNCLEAR_OTHER
+from .rules import OWN_FILES, RULES, STATUSES, STEPS, UNCLEAR, UNCLEAR_OTHER
 
 if TYPE_CHECKING:
     from .rules import Rule
@@ -33,7 +33,8 @@ class Start:
     `what` is launch.sh's own word for how it went (exited, kernel-silent, module-failed, launch-ended,
     modules-unavailable), `step` what it was doing. `kills` are processes that the kernel's
     out-of-memory killer took from our cgroup meanwhile; limit and peak are bytes; times are epochs; `recipe`
-    is the text of recipe.yml, for the line that is to be changed.
+    is the text of recipe.yml, for the line that is to be changed; `own_files` are the user's files that
+    IPython runs at each start.
     """
 
     name: str = "NAME"
@@ -57,6 +58,7 @@ class Start:
     host: str = ""
     home_full: bool = False
     modules_available: tuple[str, ...] = ()
+    own_files: tuple[str, ...] = ()
 
 
 def explain(status: int | None, stderr: str, start: Start = Start()) -> Problem:
@@ -268,16 +270,22 @@ def _from_status(status: int, start: Start, text: str, when: str) -> Problem:
             'its last line should be `exec "$@"`, or start a Python with `"$@"`',
             tail(text) or None,
         )
+    if start.own_files and start.language == "python" and not when.startswith("while"):
+        hint = OWN_FILES.format(files="`, `".join(start.own_files[:4]))
+        return Problem("kernel-ended", "error", _ended(status, when), hint, tail(text) or None)
     ways = UNCLEAR if start.kind in {"venv", "conda"} else UNCLEAR_OTHER
     hint = ways.format(command=start.command, name=start.name)
-    message = f"the kernel ended by itself with exit status {status} {when}"
     return Problem(
         "kernel-ended",
         "error",
-        message,
+        _ended(status, when),
         None if when.startswith("while") else hint,
         tail(text) or None,
     )
+
+
+def _ended(status: int, when: str) -> str:
+    return f"the kernel ended by itself with exit status {status} {when}"
 
 
 def _signal(number: int) -> str:

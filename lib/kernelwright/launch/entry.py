@@ -97,7 +97,7 @@ def _watch_time(limit: str) -> None:
     import faulthandler
 
     with contextlib.suppress(ValueError, OSError):
-        faulthandler.dump_traceback_later(max(1.0, float(limit or 60) - 2), file=2)
+        faulthandler.dump_traceback_later(max(1.0, float(limit or 40) - 2), file=2)
 
 
 def _quiet_places() -> "list[str]":

@@ -125,7 +125,23 @@ def describe(
         host=record.get("host", ""),
         home_full=bool(record.get("home_full")),
         modules_available=_modules(site, use) if wants_modules else (),
+        own_files=own_files(os.environ),
     )
+
+
+def about(
+    generation: Path, record: Mapping[str, str], environ: Mapping[str, str]
+) -> classify.Start:
+    """What is known of a start of the kernel in `generation`."""
+    return describe(generation, record, _recipe(generation), _site(environ, record))
+
+
+def own_files(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The user's files that IPython runs at each start, by its own rules for their places."""
+    named = environ.get("IPYTHONDIR") or os.path.join(environ.get("HOME", "/"), ".ipython")
+    profile = Path(named) / "profile_default"
+    found = [*profile.glob("startup/*.*py"), *profile.glob("ipython*_config.*")]
+    return tuple(sorted(str(path) for path in found))
 
 
 def read_record(path: Path) -> dict[str, str]:

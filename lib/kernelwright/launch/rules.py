@@ -30,6 +30,7 @@ REPAIR = "`{command} repair {name}` mends it, then restart the kernel"
 REBUILD = "`{command} update {name}` builds the environment anew on this system"
 UNCLEAR = "the evidence says what ended it; `{command} update {name}` builds the environment anew"
 UNCLEAR_OTHER = "the evidence says what ended it; `{command} shell {name}` opens a shell in the same environment"
+OWN_FILES = "IPython runs `{files}` at each start: move it away and start the kernel again"
 EDIT = "`{command} edit {name}` changes the recipe"
 
 RULES = (

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING, Any, Literal
@@ -96,21 +97,23 @@ class _About:
     """What is known of the kernel from the files beside its launch.sh, if it is one of ours."""
 
     starts: Path
+    generation: Path
     language: str
     facts: Mapping[str, Any]
     new: bool
 
     def problem(self, status: int | None, said: str, seconds: float) -> Problem:
         record = explain.read_record(self.starts / "kernel-test.start")
-        start = classify.Start(
+        start = replace(
+            explain.about(self.generation, record, os.environ),
             name=str(self.facts.get("name", "NAME")),
             command=str(self.facts.get("command", "kernelwright")),
             kind=self.facts.get("kind"),
             language=self.language,
             seconds=seconds,
-            what=record.get("what", "exited"),
-            step=record.get("step", ""),
         )
+        if status is not None and record.get("status", "").isdecimal():
+            status = int(record["status"])  # launch.sh itself never ends with 0 when a start fails
         found = classify.explain(status, said, start)
         return classify.for_new_kernel(found, start) if self.new else found
 
@@ -119,7 +122,7 @@ def _about(argv: Sequence[str], starts: Path, language: str, *, new: bool) -> _A
     facts: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError):
         facts = json.loads(Path(argv[0]).with_name("entry.json").read_text())
-    return _About(starts, language, facts, new)
+    return _About(starts, Path(argv[0]).parent, language, facts, new)
 
 
 @dataclass(frozen=True)

@@ -272,12 +272,12 @@ kw_await() { # the kernel's end; until it answers, also an eye on the time
   local word status
   local limit=${KERNELWRIGHT_START_LIMIT-}
   limit=${limit%%[!0-9]*}
-  : "${limit:=60}"
+  : "${limit:=40}" # front ends give up after 60 s: the diagnosis must be there before
   if [[ -n $kw_entry ]]; then
     read -r -t "$limit" word <&"$kw_from"
     status=$?
     [[ $word != up ]] || kw_up=1
-    while ((status > 128)) && [[ -z $kw_up ]] && kw_is_busy; do
+    while ((status > 128 && SECONDS < 5 * limit)) && [[ -z $kw_up ]] && kw_is_busy; do
       read -r -t "$((limit < 10 ? limit : 10))" word <&"$kw_from"
       status=$?
       [[ $word != up ]] || kw_up=1
