@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kernelwright.environments import quota
 from kernelwright.environments.conda import space
 from kernelwright.errors import UserError
 
@@ -21,7 +22,7 @@ from kernelwright.errors import UserError
     ],
 )
 def test_quota_lines(text, name, expected):
-    left = space._left("x", *space._columns(text, name))
+    left = quota._left("x", *quota._columns(text, name))
     assert (left.bytes, left.files) == expected
 
 
@@ -30,7 +31,7 @@ def test_quota_lines(text, name, expected):
     ["", "none", "/scratch none", "/scratch a b c d e f g", "quota: error while getting quota"],
 )
 def test_lines_that_say_nothing(text):
-    assert space._columns(text, "/scratch") is None
+    assert quota._columns(text, "/scratch") is None
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_the_sentence_names_need_and_rest(tmp_path):
 
 
 def test_a_small_need_fits_into_little_room(monkeypatch):
-    left = [space.Left("the file system", 30 << 20, None)]
+    left = [quota.Left("the file system", 30 << 20, None)]
     monkeypatch.setattr(space, "limits", lambda *_: left)
     folders = {"cache": Path("/x")}
     assert "31 MB left" in space.check(space.Need(7000, 7000, 10, 0, 0), folders, {})

@@ -8,9 +8,11 @@ from container.pulling import sif_file
 from kernelwright.builder import Builder
 from kernelwright.config.model import ContainerRuntime, Containers, SiteConfig, Storage
 from kernelwright.environments import container
+from kernelwright.environments.base import Place
 from kernelwright.environments.container import (
     images,
     on_node,
+    rules,
 )
 from kernelwright.errors import UserError
 from kernelwright.model import Bind, ContainerSpec, Made, Recipe
@@ -127,3 +129,17 @@ def test_dry_run_shows_the_sites_runtime_and_binds(said, call, home):
     assert "/scratch" in script
     with pytest.raises(UserError):
         preview(builder, Recipe("x", ContainerSpec("nothing://a")))
+
+
+def test_room_is_what_the_quota_leaves(home, tmp_path):
+    """`quota` of the node is asked before a byte is pulled."""
+    program = tmp_path / "lfs"
+    program.write_text('#!/bin/sh\necho "$5 900 1000 1000 - 5 0 0 -"\n')
+    program.chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    place = Place(home, home, home, environ, SiteConfig(), home)
+    store = images.own_store(SiteConfig(), home, environ)
+    rules.check_room(40_000, store, place)
+    with pytest.raises(UserError, match="your Lustre quota at .* leaves") as caught:
+        rules.check_room(60_000, store, place)
+    assert caught.value.code == "disk-full"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ...errors import UserError
 from ...model import CondaSpec, Made
 from ...store.atomic import make_folder, write_text
-from .. import caches, layout
+from .. import caches, layout, quota
 from . import bytecode, choose, manifest, pip_part, space, wanted
 from . import lock as locks
 from .explain import explain
@@ -128,7 +128,7 @@ def _check_room(
 
 
 def _bytes(text: str) -> int | None:
-    unit = space.UNITS.get(text.strip()[-1:].upper())
+    unit = quota.UNITS.get(text.strip()[-1:].upper())
     number = text.strip()[:-1] if unit else text.strip()
     try:
         return int(float(number) * (unit or 1))

@@ -61,7 +61,7 @@ class Puller:
         digest = reference.digest or (listing.digest if listing else None)
         if digest and (found := self._stored(digest, reference.text, store)):
             return found
-        rules.check_room(listing.size if listing else None, store, site=self.place.site)
+        rules.check_room(listing.size if listing else None, store, self.place)
         key = (
             images.key_of(digest)
             if digest
@@ -142,7 +142,7 @@ class Puller:
         key = f"archive-{_sha256(reference.file, reference.tag)}"
         if found := store.find(key, reference.text):
             return found
-        rules.check_room(os.path.getsize(reference.file), store, site=self.place.site)
+        rules.check_room(os.path.getsize(reference.file), store, self.place)
         with store.locked(key, self._waiting):
             if found := store.find(key, reference.text):
                 return found

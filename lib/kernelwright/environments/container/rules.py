@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
 from typing import TYPE_CHECKING
 
 from ... import process
 from ...config.policy import check_size, image_allowed
 from ...errors import UserError
-from ...store.atomic import explained, make_folder
+from ...store.atomic import make_folder
+from ..quota import limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ...config.model import SiteConfig
+    from ..base import Place
     from .images import Image, ImageStore
     from .reference import Reference
     from .runtimes import Runtime
@@ -34,22 +35,21 @@ def check_place(reference: Reference, site: SiteConfig) -> None:
         )
 
 
-def check_room(size: int | None, store: ImageStore, *, site: SiteConfig) -> None:
-    """Raise UserError when `size` bytes are more than the site allows or the disk has; None is unknown."""
+def check_room(size: int | None, store: ImageStore, place: Place) -> None:
+    """Raise UserError when `size` bytes are more than site, disk or quota allow; None is unknown."""
     if size is None:
         return
-    problem = check_size(size, site)
+    problem = check_size(size, place.site)
     if problem is not None:
         raise UserError(problem.code, problem.message, hint=problem.hint)
     folder = make_folder(store.root, store.mode)
-    with explained(folder):
-        free = shutil.disk_usage(folder).free
-    if free < size * ROOM:
-        raise UserError(
-            "disk-full",
-            f"the image needs about {size * ROOM / 1e9:.1f} GB, `{folder}` has {free / 1e9:.1f} GB left",
-            hint="free some space, or see `kernelwright storage`",
-        )
+    for left in limits(folder, place.environ):
+        if left.bytes is not None and left.bytes < size * ROOM:
+            raise UserError(
+                "disk-full",
+                f"the image needs about {size * ROOM / 1e9:.1f} GB, {left.what} leaves {left.bytes / 1e9:.1f} GB",
+                hint="free some space, or see `kernelwright storage`",
+            )
 
 
 def no_network(image: str, site: SiteConfig) -> UserError:
