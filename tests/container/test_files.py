@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+from kernelwright.cli import words
 from container.pulling import sif_file
 from kernelwright.environments.container import (
     sif,
@@ -58,11 +59,18 @@ def test_typing_mistake_names_the_neighbour(home):
     assert "tune_0.13.sif" in caught.value.hint
 
 
-def test_name_without_scheme_is_told_the_scheme(home, monkeypatch):
+@pytest.mark.parametrize("name", ["python", "python:3.12", "org/tune:0.13", "quay.io/org/tune"])
+def test_name_without_scheme_is_told_the_scheme(name, home, monkeypatch):
     monkeypatch.chdir(home)
     with pytest.raises(UserError) as caught:
-        parse("python:3.12", home)
-    assert caught.value.hint == "for an image of a registry write `docker://python:3.12`"
+        parse(words._image(name, home), home)
+    assert caught.value.hint == f"for an image of a registry write `docker://{name}`"
+
+
+def test_a_path_counts_from_here(home):
+    (home / "sandbox").mkdir()
+    for name in ("sandbox", "not-there.sif", "./not-there"):
+        assert words._image(name, home) == str(home / name)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from kernelwright.config.model import (
+    RUNTIMES,
     ContainerRuntime,
     Containers,
     ModuleConfig,
@@ -52,6 +53,14 @@ def test_site_path_wins_and_what_is_missing_is_passed_over(tmp_path):
     )
     assert runtimes.find(None, gone, {"PATH": f"{tmp_path}/bin:/bin"}).name == "apptainer"
     assert runtimes.find("apptainer", site, {"PATH": f"{tmp_path}/bin:/bin"}).name == "apptainer"
+
+
+def test_a_runtime_that_nobody_knows_is_passed_over(tmp_path):
+    own = program(tmp_path, "singularity", "singularity version 3.8.7")
+    named = {"podman": ContainerRuntime(), "singularity": ContainerRuntime(path=own)}
+    site = SiteConfig(containers=Containers(runtimes=named))
+    assert tuple(runtimes.FLAVOURS) == RUNTIMES
+    assert runtimes.find(None, site, {"PATH": "/nonexistent"}).name == "singularity"
 
 
 def test_runtime_behind_a_module(tmp_path):

@@ -66,6 +66,14 @@ def test_a_wrong_value_leaves_its_default_and_nothing_else(folder):
     assert (site.build.cores, site.build.time, site.site.name) == (4, "01:00:00", "A")
 
 
+def test_a_container_runtime_that_kernels_cannot_start_in_is_named(folder):
+    folder.write("containers:\n  runtimes:\n    podman: {path: /bin/sh}\n")
+    answer = folder.run("check", "--json")
+    (found,) = answer.json["findings"]
+    assert (found["line"], found["severity"]) == (3, "warning")
+    assert "known are apptainer and singularity" in found["hint"]
+
+
 BROKEN = {
     "tab": (b"site:\n\tname: x\n", 2, "not with tabs"),
     "unclosed": (b"site: {name: x\n", 2, "not YAML"),

@@ -118,8 +118,12 @@ def _absolute(path: str | None, here: Path) -> str | None:
 
 
 def _image(image: str, here: Path) -> str:
-    """A path that exists here is made absolute; `docker://` and the like stay as they are."""
-    return image if ":" in image or image.startswith(("/", "~", "-")) else str(here / image)
+    """A path that exists here or names a SIF file is made absolute; all else stays as it is."""
+    if ":" in image or image.startswith(("/", "~", "-")):
+        return image
+    path = here / image
+    is_path = path.exists() or image.startswith(".") or path.suffix in {".sif", ".img", ".simg"}
+    return str(path) if is_path else image
 
 
 def _bind(text: str) -> dict[str, Any]:

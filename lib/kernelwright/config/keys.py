@@ -162,7 +162,7 @@ TABLE = Key(
             "Container kernels",
             model.Containers,
             runtimes=mapping(
-                "apptainer, singularity or podman: a module or a path; empty: found on PATH",
+                "apptainer or singularity: a module or a path; empty: found on PATH",
                 section(
                     "",
                     model.ContainerRuntime,

@@ -76,6 +76,9 @@ class Conda:
     virtual_packages: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by partition
 
 
+RUNTIMES = ("apptainer", "singularity")  # the container runtimes that kernels can start in
+
+
 @dataclass(frozen=True)
 class ContainerRuntime:
     module: str | None = None

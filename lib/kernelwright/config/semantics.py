@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
 from ..recipe import from_mapping
+from .model import RUNTIMES
 from .reader import Finding
 
 if TYPE_CHECKING:
@@ -263,6 +264,15 @@ def _machine(loaded: Loaded) -> Iterator[Finding]:
         (("containers", "runtimes", name, "path"), runtime.path or "", "file")
         for name, runtime in site.containers.runtimes.items()
     ]
+    for name in site.containers.runtimes.keys() - set(RUNTIMES):
+        yield _finding(
+            loaded,
+            ("containers", "runtimes", name),
+            "site-value",
+            f"`{name}` is no container runtime that kernels start in",
+            severity="warning",
+            hint=f"it is left out; known are {' and '.join(RUNTIMES)}",
+        )
     for path, place, what in wanted:
         if place and not os.path.exists(place):
             yield _finding(

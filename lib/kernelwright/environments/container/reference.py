@@ -135,7 +135,7 @@ def _from_file(image: str, home: Path) -> Reference:
     file = _absolute(image, home)
     if not os.path.exists(file):
         if (
-            "/" not in image.lstrip("~/.")
+            not image.startswith(("/", "~", "."))
             and _NAME.fullmatch(image)
             and not image.endswith((".sif", ".img"))
         ):

@@ -177,7 +177,7 @@ def _candidates(
         name = "singularity" if "singularity" in os.path.basename(wanted) else "apptainer"
         yield name, wanted, None
         return
-    names = [wanted] if wanted else [*site, *(n for n in FLAVOURS if n not in site)]
+    names = [wanted] if wanted else sorted(FLAVOURS, key=[*site, *FLAVOURS].index)
     for name in names:
         if name not in FLAVOURS:
             raise UserError(
