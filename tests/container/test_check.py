@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from container.pulling import sif_file
@@ -53,6 +55,8 @@ def test_check(facts, codes, tmp_path, monkeypatch):
     recipe = Recipe("x", ContainerSpec("/x.sif"))
     found = container.check(recipe, made_of(tmp_path, **facts))
     assert [(problem.code, problem.severity) for problem in found] == codes
+    commands = [p.hint for p in found if "`kernelwright" in str(p.hint)]
+    assert all(re.search(r"`kernelwright \w+ x`", hint) for hint in commands)
 
 
 def test_show_says_what_would_happen_here(tmp_path, monkeypatch):

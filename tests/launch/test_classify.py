@@ -201,6 +201,12 @@ STARTS = [
         'FATAL:   "python3": executable file not found in $PATH',
         ["does not hold the program"],
     ),
+    (
+        "command-not-in-image",
+        255,
+        "FATAL:   stat /usr/bin/python3: no such file or directory",
+        ["does not hold the program", "kernelwright update"],
+    ),
     ("kernel-ended", 3, "some last words", ["exit status 3 before it answered"]),
     ("kernel-silent", None, "", ["did not answer"]),
 ]

@@ -180,16 +180,16 @@ RULES = (
         "correct the recipe's `bind` ({command} edit {name})",
     ),
     _rule(
+        "command-not-in-image",
+        r"FATAL:\s+stat (?P<what>\S+): no such file|executable file not found in \$PATH|\"(?P<other>[^\"]+)\": executable file not found",
+        "the image does not hold the program that should run the kernel",
+        "if the image is another now, `{command} update {name}` looks into it anew",
+    ),
+    _rule(
         "image-unusable",
         r"FATAL: .*(?:could not open image (?P<what>[^:\n]+)|image (?P<other>\S+) .*not|no such file or directory|not a valid|failed to retrieve path)",
         "the container image cannot be opened",
         REPAIR,
-    ),
-    _rule(
-        "command-not-in-image",
-        r"FATAL:.*stat (?P<what>\S+): no such file|executable file not found in \$PATH|\"(?P<other>[^\"]+)\": executable file not found",
-        "the image does not hold the program that should run the kernel",
-        "`{command} shell {name}` lets you look around in the image",
     ),
     # Python's own words
     _rule(

@@ -103,8 +103,8 @@ def check(recipe: Recipe, made: Made) -> list[Problem]:
     found: list[Problem] = []
     file = facts.get("file")
     if isinstance(file, str):
-        problem = sif.examine(file)
-        found += [problem] if problem else _changed(file, facts)
+        problem = sif.examine(file, name=recipe.name)
+        found += [problem] if problem else _changed(file, facts, recipe.name)
     folder = (facts.get("start") or {}).get("inject")
     if folder and not recipe.command and not os.path.exists(os.path.join(folder, "complete")):
         found.append(
@@ -187,7 +187,7 @@ def _of_site(site: SiteConfig) -> dict[str, Any]:
     }
 
 
-def _changed(file: str, facts: Mapping[str, Any]) -> list[Problem]:
+def _changed(file: str, facts: Mapping[str, Any], name: str) -> list[Problem]:
     """An image that is used where it lies may be replaced by another under the kernel."""
     if not facts.get("id") or os.path.isdir(file):
         return []
@@ -199,7 +199,7 @@ def _changed(file: str, facts: Mapping[str, Any]) -> list[Problem]:
             "image-changed",
             "warning",
             f"the image `{file}` is another than the one this kernel was made from",
-            "`kernelwright update` looks into the new one",
+            f"`kernelwright update {name}` looks into the new one",
         )
     ]
 

@@ -127,8 +127,8 @@ def _resolved(root: str, link: str) -> str:
     )
 
 
-def examine(path: str, machine: str | None = None) -> Problem | None:
-    """What keeps the image at `path` from starting on this node, or None; milliseconds, no process."""
+def examine(path: str, machine: str | None = None, *, name: str = "NAME") -> Problem | None:
+    """What keeps the image of the kernel `name` from starting on this node, or None; no process is started."""
     machine = machine or platform.machine()
     try:
         if os.path.isdir(path):
@@ -142,7 +142,7 @@ def examine(path: str, machine: str | None = None) -> Problem | None:
             "image-missing",
             "error",
             f"the image `{path}` is not there",
-            "it was moved or removed: `kernelwright repair` fetches it again, or edit the recipe",
+            f"it was moved or removed: `kernelwright repair {name}` fetches it again, or edit the recipe",
         )
     except OSError as error:
         return Problem(
