@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kernelwright.environments import quota
+from kernelwright.config.model import SiteConfig, Storage
+from kernelwright.environments import caches, quota
 from kernelwright.environments.conda import space
 from kernelwright.errors import UserError
 
@@ -63,3 +64,21 @@ def test_a_small_need_fits_into_little_room(monkeypatch):
     assert "31 MB left" in space.check(space.Need(7000, 7000, 10, 0, 0), folders, {})
     with pytest.raises(UserError, match="31 MB left"):
         space.check(space.Need(0, 29 << 20, 10, 0, 0), folders, {})
+
+
+@pytest.mark.parametrize(
+    ("storage", "expected"),
+    [
+        (Storage(), "{home}/.local/share/kernelwright/cache"),
+        (Storage(root="{tmp}/root"), "{tmp}/root/cache"),
+        (Storage(root="{tmp}/root", package_cache="{tmp}/packages"), "{tmp}/packages"),
+    ],
+)
+def test_where_packages_are_kept(storage, expected, home, tmp_path):
+    def filled(text):
+        return text and text.replace("{tmp}", str(tmp_path)).replace("{home}", str(home))
+
+    site = SiteConfig(
+        storage=Storage(root=filled(storage.root), package_cache=filled(storage.package_cache))
+    )
+    assert str(caches.base(site, home, {})) == filled(expected)

@@ -170,6 +170,17 @@ def test_storage_of_an_empty_home(kw):
     assert kw("storage", "--json").json() == {"version": 1, "paths": []}
 
 
+def test_storage_knows_and_cleans_the_cache_below_the_sites_root(kw, tmp_path):
+    (tmp_path / "site.yaml").write_text(f"storage: {{root: {tmp_path}/scratch}}\n")
+    packages = tmp_path / "scratch/cache/conda/pkgs"
+    packages.mkdir(parents=True)
+    (packages / "x").write_text("x")
+    environ = {"KERNELWRIGHT_SITE_CONFIG": str(tmp_path / "site.yaml")}
+    assert f"{tmp_path}/scratch/cache" in kw("storage", environ=environ).out
+    kw("storage", "--clean", environ=environ)
+    assert not packages.exists()
+
+
 def test_completion_is_sound_bash(kw):
     script = kw("completion", "bash").out
     assert subprocess.run(["bash", "-n"], input=script, text=True, timeout=30).returncode == 0

@@ -61,6 +61,7 @@ def run(verb: str, args: argparse.Namespace, context: Context) -> int:
 
 def owned_paths(store: Store) -> list[tuple[Path, str]]:
     """Every folder that kernelwright writes to for this user, with what lies there."""
+    from ..environments import caches
     from ..environments.container.images import own_store
 
     names = {o.id: o.name for o in store.kernels()}
@@ -76,10 +77,8 @@ def owned_paths(store: Store) -> list[tuple[Path, str]]:
     for name in ("cache", "logs", "backups", "locks", "jobs", "sessions"):
         found.append((store.data / name, name))
     found += [(store.data / n, n) for n in ("index.json", "report.json")]
-    if store.site.storage.package_cache:
-        from ..store.expand import expand
-
-        cache = expand(store.site.storage.package_cache, store.home, store.environ)
+    cache = caches.base(store.site, store.home, store.environ)
+    if cache != store.data / "cache":
         found.append((cache, "package cache"))
     images = own_store(store.site, store.home, store.environ)
     return found if images.shared else [*found, (images.root, "images")]
@@ -106,7 +105,18 @@ def measure(path: Path) -> tuple[int, int]:
     return total, files
 
 
+def _clean_cache(folder: Path) -> None:
+    """Empty the package cache, unless it is one that people share."""
+    try:
+        mine = folder.stat().st_uid == os.getuid()
+    except OSError:
+        return
+    for name in ("conda", "uv") if mine else ():
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
 def _clean(store: Store, context: Context) -> int:
+    from ..environments import caches
     from ..environments.container.unused import unused as unused_images
     from ..store.prune import remove_stale, unreferenced
 
@@ -118,4 +128,5 @@ def _clean(store: Store, context: Context) -> int:
         shutil.rmtree(path, ignore_errors=True)
     for name in ("cache", "logs"):
         shutil.rmtree(paths.data_folder(store.home) / name, ignore_errors=True)
+    _clean_cache(caches.base(store.site, store.home, store.environ))
     return max(0, before - sum(measure(p)[0] for p, _ in owned_paths(store)))

@@ -23,15 +23,17 @@ def folder(place: Place, name: str) -> Path:
 
 
 def base(site: SiteConfig, home: Path, environ: Mapping[str, str]) -> Path:
-    """The caches' folder: where the site wants it, else beside our own files in HOME.
+    """The caches' folder: where the site wants it, else below its root, else beside our own files in HOME.
 
     A folder of the site that this user cannot write to, because others made it, is left to them.
     """
-    if site.storage.package_cache is None:
+    root = site.storage.root
+    named = site.storage.package_cache or (f"{root}/cache" if root else None)
+    if named is None:
         return home / OWN
-    shared = expand(site.storage.package_cache, home, environ)
-    usable = all(_writable(shared / name) for name in ("conda", "uv"))
-    return shared if usable else home / OWN
+    folder = expand(named, home, environ)
+    usable = all(_writable(folder / name) for name in ("conda", "uv"))
+    return folder if usable else home / OWN
 
 
 def left_to_others(place: Place) -> bool:
