@@ -130,7 +130,7 @@ BAD = (
     Bad("argv-empty", changed(argv=[]), "argv-empty", "listed"),
     Bad("argv-missing", without("argv"), "argv-empty", "listed"),
     Bad("braces", text("{}"), "argv-empty", "listed"),
-    Bad("no-connection-file", changed(argv=["/bin/sh", "-c", "sleep 1"]), "argv-no-connection-file", "listed", "warning"),
+    Bad("no-connection-file", changed(argv=["/bin/sh", "-c", "sleep 1"]), "argv-no-connection-file", "listed"),
     Bad("interpreter-gone", changed(argv=["/home/gone/envs/old/bin/python", "{connection_file}"]), "interpreter-not-found", "listed"),
     Bad("windows-path", changed(argv=["C:\\Users\\me\\python.exe", "{connection_file}"]), "made-on-another-machine", "listed"),
     Bad("placeholder", changed(argv=["/path/to/python", "{connection_file}"]), "placeholder-not-filled", "listed"),

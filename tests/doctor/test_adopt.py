@@ -271,3 +271,18 @@ def test_discovery_calls_it_ours(place: Around) -> None:
         if k.name == "mine"
     )
     assert (kernel.owned, kernel.kind, kernel.state) == (True, "prefix", "ok")
+
+
+def test_values_that_no_kernel_json_can_hold(place: Around) -> None:
+    """Jupyter must be able to read what is written: UTF-8, and texts alone in env."""
+    folder = put(place, "odd", env={"A": None, "B": [1], "C": 2})
+    text = (folder / "kernel.json").read_text()
+    argv = json.loads(text)["argv"]
+    text = text.replace("Zoë", "\\ud800odd")
+    text = text.replace(json.dumps(argv[0]), json.dumps(f'"{argv[0]}"'))
+    (folder / "kernel.json").write_text(text)
+    take(place, "odd")
+    spec = json.loads((folder / "kernel.json").read_bytes().decode())
+    assert spec["env"] == {"C": "2"} and spec["display_name"] == "\ufffdodd"
+    script = Path(spec["argv"][0]).read_text()
+    assert f"{argv[0]} " in script and f'"{argv[0]}"' not in script

@@ -67,3 +67,18 @@ def test_a_rollback_keeps_names_and_launcher_settings(kw, kernel):
     kw("edit", "ra", "--display-name", "New title", "--description", "what it is for")
     assert kw("rollback", "ra").status == 0
     assert started(kernel, "ra") == "1" and spec(kernel, "ra")["display_name"] == "New title"
+
+
+@pytest.mark.parametrize("forged", ["../../../../victim", "/", ".", "", {"a": 1}])
+def test_a_forged_id_leads_nowhere(kw, home, forged):
+    """kernel.json of a stranger, unpacked into the folder of kernels: removing it touches nothing else."""
+    (home / "victim").mkdir()
+    folder = home / ".local/share/jupyter/kernels/gift"
+    folder.mkdir(parents=True)
+    metadata = {"kernelwright": {"version": 1, "id": forged, "generation": 1}}
+    argv = ["/bin/true", "{connection_file}"]
+    given = {"argv": argv, "display_name": "G", "language": "python", "metadata": metadata}
+    (folder / "kernel.json").write_text(json.dumps(given))
+    assert "kernel-not-owned" in kw("remove", "gift").err
+    assert kw("remove", "gift", "--force").status == 0
+    assert (home / "victim").is_dir() and (home / ".local/share/kernelwright").is_dir()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import Problem
 from ..model import Kernel
+from ..store.kernelspec import ours
 from .kernelspec_file import NAME, Reading, look, read
 from .programs import Programs, guess_kind, program_of
 
@@ -151,9 +152,7 @@ def _kernel(candidate: Candidate, reading: Reading) -> Kernel:
     spec = reading.spec
     title = spec.get("display_name")
     language = spec.get("language")
-    metadata = spec.get("metadata")
-    mine = metadata.get("kernelwright") if isinstance(metadata, dict) else None
-    owned = isinstance(mine, dict) and isinstance(mine.get("id"), str)
+    mine = ours(dict(spec))
     kernel = Kernel(
         name=candidate.name,
         display_name=title if isinstance(title, str) and title else candidate.name,
@@ -162,7 +161,7 @@ def _kernel(candidate: Candidate, reading: Reading) -> Kernel:
         kind=guess_kind(spec),
         launcher="local",
         path=candidate.folder,
-        owned=owned,
+        owned=mine is not None,
         visible=False,
         problems=(*_named(reading.problems, candidate.name), *_alias(candidate, mine)),
         spec=spec,
@@ -171,7 +170,7 @@ def _kernel(candidate: Candidate, reading: Reading) -> Kernel:
         watch=program_of(spec, candidate.folder),
         loads=reading.listed,
     )
-    return _owned(kernel) if owned else kernel
+    return _owned(kernel) if kernel.owned else kernel
 
 
 def _named(problems: tuple[Problem, ...], name: str) -> tuple[Problem, ...]:

@@ -122,7 +122,7 @@ def _argv_words(argv: list[str]) -> list[Problem]:
     if "{connection_file}" not in line and "{response_address}" not in line:
         text = "`argv` does not pass `{connection_file}`, so the kernel cannot be reached"
         hint = 'add "-f", "{connection_file}" (Python) or what the kernel\'s manual says'
-        found.append(Problem("argv-no-connection-file", "warning", text, hint))
+        found.append(_error("argv-no-connection-file", text, hint))
     if "{response_address}" in line or "{kernel_id}" in line:
         text = "this kernelspec is for an Enterprise Gateway; plain Jupyter cannot start it"
         found.append(_error("kernelspec-for-gateway", text))

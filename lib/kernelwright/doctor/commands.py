@@ -87,7 +87,7 @@ def check_quoting(subject: Subject) -> Iterator[Problem]:
             "write '{connection_file}' in single quotation marks inside the text",
         )
     for word in subject.argv:
-        if re.fullmatch(r"--?[\w-]+=([\"']).*\1", word, re.DOTALL):
+        if re.fullmatch(r"(?:--?[\w-]+=|(?=.[/~]))([\"']).*\1", word, re.DOTALL):
             text = f"the quotation marks in `{word[:120]}` are passed on as they are: no shell takes them away"
             yield Problem(
                 "argv-literal-quotes",

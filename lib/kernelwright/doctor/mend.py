@@ -22,19 +22,23 @@ CONNECTION = ["-f", "{connection_file}"]
 def mend(spec: Mapping[str, Any], name: str) -> tuple[dict[str, Any], list[str]]:
     """`spec` with its types and words put right, and what was done, one sentence a change."""
     done: list[str] = []
-    mended = {key: _no_nan(value, done) for key, value in spec.items()}
+    mended = {key: _plain(value, done) for key, value in spec.items()}
     for step in (_argv, _env, _metadata, _words):
         mended = step(mended, name, done)
     return mended, done
 
 
-def _no_nan(value: Any, done: list[str]) -> Any:
+def _plain(value: Any, done: list[str]) -> Any:
+    """`value` without what no JSON in UTF-8 can hold."""
+    if isinstance(value, str) and re.search("[\ud800-\udfff]", value):
+        done.append("take out halves of characters, which cannot be written as UTF-8")
+        return re.sub("[\ud800-\udfff]", "\ufffd", value)
     if isinstance(value, float) and not math.isfinite(value):
         done.append("write null for a number that JSON does not know")
         return None
     if isinstance(value, dict):
-        return {key: _no_nan(inner, done) for key, inner in value.items()}
-    return [_no_nan(inner, done) for inner in value] if isinstance(value, list) else value
+        return {_plain(key, done): _plain(inner, done) for key, inner in value.items()}
+    return [_plain(inner, done) for inner in value] if isinstance(value, list) else value
 
 
 def _argv(spec: dict[str, Any], _name: str, done: list[str]) -> dict[str, Any]:
@@ -65,7 +69,7 @@ def _options(words: list[str], done: list[str]) -> list[str]:
         if dashed:
             word = ("-" if len(word) == 2 else "--") + word[1:]  # noqa: PLW2901 - the word is being mended
             done.append(f"write `{word[:60]}` with plain dashes")
-        quoted = re.fullmatch(r"(--?[\w-]+=)([\"'])(.*)\2", word, re.DOTALL)
+        quoted = re.fullmatch(r"(--?[\w-]+=|(?=.[/~]))([\"'])(.*)\2", word, re.DOTALL)
         glued = re.fullmatch(r"(-[A-Za-z]) +(\S.*)", word)
         if quoted:
             done.append(f"take the quotation marks out of `{word[:60]}`")
@@ -113,6 +117,9 @@ def _env(spec: dict[str, Any], _name: str, done: list[str]) -> dict[str, Any]:
     texts = {key: _text(value) if _is_scalar(value) else value for key, value in env.items()}
     if texts != env:
         done.append("make texts of the values in env")
+    for key in [key for key, value in texts.items() if not isinstance(value, str)]:
+        del texts[key]
+        done.append(f"leave out `{key}` of env, whose value is no text")
     return {**spec, "env": texts} if texts != spec.get("env") else spec
 
 

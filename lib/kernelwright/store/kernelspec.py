@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import time
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ..model import Generation
 
 VERSION = 1
+ID = re.compile(r"[0-9A-Za-z_-]{1,64}")  # a folder's name: a forged one must not lead elsewhere
 SIZE_LIMIT = 1 << 20  # bytes; a larger kernel.json is nobody's kernel
 
 
@@ -85,7 +87,7 @@ def ours(spec: dict[str, Any] | None) -> dict[str, Any] | None:
     mine = metadata.get("kernelwright") if isinstance(metadata, dict) else None
     if not isinstance(mine, dict) or not isinstance(mine.get("id"), str):
         return None
-    return mine
+    return mine if ID.fullmatch(mine["id"]) else None
 
 
 def is_foreign(folder: Path) -> bool:
