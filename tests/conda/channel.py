@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .package import Content, write_package
@@ -76,7 +77,8 @@ def _fill(out: Path, cache: Path) -> None:
     _invented(out)
     from rattler.index import index_fs
 
-    asyncio.run(index_fs(str(out)))
+    with ThreadPoolExecutor(1) as own_thread:  # the caller's may have Playwright's event loop
+        own_thread.submit(lambda: asyncio.run(index_fs(str(out)))).result()
     simple = out / "simple/kwpip"
     simple.mkdir(parents=True)
     pages = []

@@ -67,7 +67,7 @@ def test_a_user_sees_that_jobs_run_and_call_back(shared, alice, cluster):
     }
     assert result.status == (1 if checks["containers"]["state"] == "failed" else 0)
     assert os.listdir(alice.home) == []  # it leaves nothing behind
-    assert not cluster.jobs("kernelwright-selftest")
+    cluster.wait_no_jobs()
 
 
 @pytest.mark.slurm
