@@ -8,6 +8,13 @@ if TYPE_CHECKING:  # the name from typing would cost more than the listing
     from typing import NoReturn
 
 
+def _open_streams() -> None:
+    """A job or a daemon may have closed them: what is opened next would be taken for the terminal."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for the life of the process
+
+
 def _run() -> int:
     if sys.argv[1:] == ["list", "--json"]:
         from .known import answer
@@ -42,4 +49,5 @@ def _end(status: int) -> "NoReturn":
     os._exit(status)
 
 
+_open_streams()
 _leave(_run())

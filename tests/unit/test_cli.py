@@ -218,6 +218,25 @@ def test_a_closed_pipe_is_no_traceback(runtime, home):
     assert "Traceback" not in out.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        ("list --all | head -c 1", 0, ""),
+        ("list --all > /dev/full", 1, "output-not-written"),
+        ("doctor --json > /dev/full", 1, "output-not-written"),
+        ("list --all <&- >&- 2>&-", 0, ""),
+        ("frobnicate <&- >&- 2>&-", 2, ""),
+    ],
+)
+def test_streams_that_take_nothing(runtime, home, words, status, said):
+    env = {**os.environ, "KERNELWRIGHT_HOME": str(home)}
+    call = ["sh", "-c", f"{runtime}/bin/kernelwright {words}"]
+    out = subprocess.run(call, capture_output=True, text=True, timeout=120, env=env)
+    assert "Traceback" not in out.stderr and "ignored" not in out.stderr
+    assert out.returncode == status, out.stderr
+    assert said in out.stderr
+
+
 @pytest.mark.parametrize("text", ["\x1b]0;title\x07x", "\x9b31m", "a\x08b", "\u202e", "\x1b[2J"])
 def test_other_peoples_text_cannot_drive_the_terminal(text):
     assert not re.search(

@@ -60,9 +60,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     context = Context.from_process()
     try:
-        return _dispatch(words, context)
+        status = _dispatch(words, context)
+        context.flush()
     except UserError as error:
-        _say_error(error, context, as_json="--json" in words)
+        lost = error.code == "output-not-written"
+        _say_error(error, context, as_json="--json" in words and not lost)
         return 2 if isinstance(error, UsageError) else 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -70,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         context.say("interrupted; nothing was published")
         return 130
+    return status
 
 
 def _dispatch(words: list[str], context: Context) -> int:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import re
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TextIO
 
 from .. import paths
-from ..errors import as_called
+from ..errors import UserError, as_called
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from ..config.model import SiteConfig
@@ -54,8 +55,26 @@ class Context:
         return paths.runtime_folder(self.environ)
 
     def out(self, text: str) -> None:
-        """Write data: stdout."""
-        print(coloured(printable(text)), file=self.stdout)
+        """Write data: stdout. Raises UserError `output-not-written`."""
+        with self._written():
+            print(coloured(printable(text)), file=self.stdout)
+
+    def flush(self) -> None:
+        """Write out what is still held back. Raises UserError `output-not-written`."""
+        with self._written():
+            self.stdout.flush()
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
+            raise UserError(
+                "output-not-written", f"the answer could not be written: {error.strerror}"
+            ) from error
 
     def say(self, text: str) -> None:
         """Write a message for people: stderr; our own command as this site calls it."""

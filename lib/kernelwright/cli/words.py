@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -122,7 +123,7 @@ def _image(image: str, here: Path) -> str:
     if ":" in image or image.startswith(("/", "~", "-")):
         return image
     path = here / image
-    is_path = path.exists() or image.startswith(".") or path.suffix in {".sif", ".img", ".simg"}
+    is_path = os.path.exists(path) or image.startswith(".") or path.suffix in {".sif", ".img", ".simg"}
     return str(path) if is_path else image
 
 
