@@ -123,7 +123,9 @@ def _image(image: str, here: Path) -> str:
     if ":" in image or image.startswith(("/", "~", "-")):
         return image
     path = here / image
-    is_path = os.path.exists(path) or image.startswith(".") or path.suffix in {".sif", ".img", ".simg"}
+    is_path = (
+        os.path.exists(path) or image.startswith(".") or path.suffix in {".sif", ".img", ".simg"}
+    )
     return str(path) if is_path else image
 
 
