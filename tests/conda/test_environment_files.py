@@ -146,6 +146,12 @@ def test_neighbours_are_found_beside_the_file(tmp_path):
     )
 
 
+def test_a_path_without_end_is_refused(tmp_path):
+    data = b"dependencies:\n  - pip:\n    - -r " + b"x" * 10_000 + b"\n"
+    with pytest.raises(UserError, match="does not exist"):
+        envfile.read(data, source="x", beside=tmp_path)
+
+
 def test_a_neighbour_that_is_missing_is_named(tmp_path):
     data = (FILES / "requirements-beside.yml").read_bytes()
     with pytest.raises(UserError, match="requirements.txt` does not exist") as caught:

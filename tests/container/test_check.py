@@ -131,6 +131,7 @@ def test_dry_run_shows_the_sites_runtime_and_binds(said, call, home):
     script = preview(builder, Recipe("x", ContainerSpec("docker://a/b:1")))["launch.sh"]
     assert call in script
     assert "/scratch" in script
+    preview(builder, Recipe("x", ContainerSpec("/scratch-of-the-nodes/x.sif")))
     with pytest.raises(UserError):
         preview(builder, Recipe("x", ContainerSpec("nothing://a")))
 

@@ -421,7 +421,7 @@ def test_a_full_disk_leaves_the_old_kernel(builder, home, runtime):
         with pytest.raises(UserError) as caught:
             replace(builder, site=site).create(venv(requirements="[attrs]"), replace=True)
         assert caught.value.code == "disk-full"
-        assert os.listdir(small) == []
+        assert os.listdir(small) in ([], ["cache"])
     finally:
         subprocess.run(["umount", "-l", small], check=True, timeout=30)
     assert builder.store.find("demo").number == owned.number

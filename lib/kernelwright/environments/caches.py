@@ -48,5 +48,5 @@ def left_to_others(place: Place) -> bool:
 
 def _writable(folder: Path) -> bool:
     """Whether this user can write to a folder, or make it."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
+    there = next(path for path in (folder, *folder.parents) if os.path.exists(path))
     return os.access(there, os.W_OK | os.X_OK)

@@ -62,7 +62,7 @@ def _path(text: str, source: str, line: int | None, beside: Path | None) -> str:
     if path.startswith("file:"):
         return text
     full = Path(os.path.normpath(beside / os.path.expanduser(path)))
-    if not full.exists():
+    if not os.path.exists(full):
         raise _invalid(
             source,
             line,
