@@ -63,7 +63,9 @@ def main(names):
         failed += out.returncode != 0
         text = out.stdout if out.returncode == 0 else f"failed: {out.stderr.strip()[-300:]}\n"
         print(text, flush=True)
-        parts.append(f"## {path.stem}\n\n`python benchmarks/{path.name}`\n\n{text.strip()}\n")
+        plain = not text.lstrip().startswith(("|", "#", "Form"))
+        shown = f"```text\n{text.strip()}\n```" if plain else text.strip()
+        parts.append(f"## {path.stem}\n\n`python benchmarks/{path.name}`\n\n{shown}\n")
     if not names:
         PAGE.write_text("\n".join(parts))
     return 1 if failed else 0
