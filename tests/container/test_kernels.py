@@ -30,7 +30,7 @@ def test_kernel_lives_a_whole_life(image, person, imagery, registry):
         "one",
         WHERE,
         {"run": "print('hello', input())", "input": "world"},
-        {"interrupt": 20 if image == "sif" else 5, "code": SLEEP},
+        {"interrupt": 20, "code": SLEEP},
         {"restart": True},
         WHERE,
         {"shutdown": True},
