@@ -20,8 +20,8 @@ from .errors import UserError
 from .recipe import recipe_hash, to_mapping
 from .store import Draft, Owned, Store, kernelspec, lock, write_json, write_text
 from .store.atomic import sweep
-from .store.naming import with_settings_of
-from .store.prune import remove_stale
+from .store.naming import check_unchanged, with_settings_of
+from .store.prune import remove_abandoned, remove_stale
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,6 +82,7 @@ class Builder:
         """
         self.check_policy(recipe)
         with self._locked(owned.name, f"update {owned.name}"):
+            check_unchanged(self.store, owned)
             generation = self._build(recipe, owned.id, chosen)
             self._publish(generation, self.hash(recipe))
             remove_stale(self.store, owned.id, spare=owned.number)
@@ -91,6 +92,7 @@ class Builder:
         """A generation with new settings over the environment that is there: no build, only a start test."""
         old = self.store.generation(owned.id, owned.number)
         with self._locked(owned.name, f"edit {owned.name}"):
+            check_unchanged(self.store, owned)
             draft = self.store.new_generation(owned.id, recipe)
             for name in ("requirements.lock", "conda.lock"):
                 with contextlib.suppress(FileNotFoundError):
@@ -183,6 +185,7 @@ class Builder:
         self, recipe: Recipe, kernel_id: str | None, chosen: Chosen = tell_nobody
     ) -> Generation:
         sweep(self.store.specs)
+        remove_abandoned(self.store)
         draft = self.store.new_generation(kernel_id, recipe)
         environ = {**self.environ, **recipe.build_env}
         place = Place(

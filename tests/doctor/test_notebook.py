@@ -69,7 +69,7 @@ def test_what_it_asks_for(tmp_path: Path) -> None:
         "python",
         "3.11.4",
     )
-    assert wanted.imports == ("numpy", "sklearn", "cv2")
+    assert wanted.imports == ("numpy", "sklearn", "matplotlib", "cv2")
 
 
 def test_exact(tmp_path: Path) -> None:

@@ -1,8 +1,14 @@
 """Names of kernels: a renamed kernel is changed, rolled back and started like any other."""
 
 import json
+import os
 
 import pytest
+
+from kernelwright.builder import Builder
+from kernelwright.config.model import SiteConfig
+from kernelwright.errors import UserError
+from kernelwright.progress import Silent
 
 
 @pytest.fixture
@@ -67,6 +73,18 @@ def test_a_rollback_keeps_names_and_launcher_settings(kw, kernel):
     kw("edit", "ra", "--display-name", "New title", "--description", "what it is for")
     assert kw("rollback", "ra").status == 0
     assert started(kernel, "ra") == "1" and spec(kernel, "ra")["display_name"] == "New title"
+
+
+def test_a_rename_while_another_command_waits(kw, kernel, home):
+    builder = Builder(home, dict(os.environ), SiteConfig(), home, Silent(), test=False)
+    owned = builder.store.find("ra")
+    recipe = builder.store.generation(owned.id, owned.number).recipe
+    kw("rename", "ra", "rb")
+    for change in (builder.rerender, builder.next_generation):
+        with pytest.raises(UserError) as caught:
+            change(owned, recipe)
+        assert caught.value.code == "kernel-changed"
+    assert spec(kernel, "ra")["metadata"]["kernelwright"]["alias_of"] == "rb"
 
 
 @pytest.mark.parametrize("forged", ["../../../../victim", "/", ".", "", {"a": 1}])

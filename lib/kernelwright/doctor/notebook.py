@@ -110,6 +110,8 @@ def _imports(document: dict[str, Any]) -> tuple[str, ...]:
             if isinstance(source, list)
             else str(source or "")
         )
+        if re.search(r"^[ \t]*%matplotlib\b", text, re.MULTILINE):
+            found["matplotlib"] = None
         for line in re.findall(r"^[ \t]*(?:import|from)[ \t]+([\w., \t]+)", text, re.MULTILINE):
             names = line.split(" import ")[0].split(",")
             for name in (n.split(" as ")[0].strip().split(".")[0] for n in names):

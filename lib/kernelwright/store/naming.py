@@ -30,6 +30,7 @@ def rename(store: Store, owned: Owned, new: str, title: str | None, *, alias: bo
     with contextlib.ExitStack() as locks:
         for name in sorted({owned.name, new}):
             locks.enter_context(lock(store.lock_path(name), command=command, wait=WAIT))
+        check_unchanged(store, owned)
         if any(o.id != owned.id and new in (o.name, *o.aliases) for o in store.kernels()):
             raise exists(new)
         for generation in store.generations(owned.id):
@@ -41,6 +42,17 @@ def rename(store: Store, owned: Owned, new: str, title: str | None, *, alias: bo
             kernelspec.write(owned.folder, kernelspec.alias(spec, owned.name, new))
         else:
             store.unpublish(owned.name)
+
+
+def check_unchanged(store: Store, owned: Owned) -> None:
+    """Raise `kernel-changed` (or `no-such-kernel`) where `owned` was renamed or removed before its lock was ours."""
+    now = store.find(owned.name)
+    if (now.name, now.id) != (owned.name, owned.id):
+        raise UserError(
+            "kernel-changed",
+            f"`{owned.name}` was renamed or replaced by another command just now",
+            hint="call this again",
+        )
 
 
 def with_settings_of(store: Store, owned: Owned, number: int) -> Generation:

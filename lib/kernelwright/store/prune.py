@@ -21,6 +21,7 @@ from .store import KEPT, Store
 if TYPE_CHECKING:
     from ..model import Generation
 
+YOUNG = 60.0  # seconds in which a folder may still be without the file that says who builds in it
 ELSEWHERE = 14 * 86400.0  # seconds for which a start record of another node counts as alive
 
 
@@ -96,10 +97,26 @@ def _remove_drafts(store: Store, kernel_id: str) -> None:
             shutil.rmtree(draft, ignore_errors=True)
 
 
-def _builder_lives(draft: Path) -> bool:
+def remove_abandoned(store: Store) -> None:
+    """What builds of new kernels left behind that were killed: no name leads to them, none is complete."""
+    for folder in unreferenced(store):
+        if folder.parent != store.data / "kernels" or any(folder.glob("*/complete")):
+            continue
+        _remove_drafts(store, folder.name)
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.rmdir(store.environments() / folder.name)
+
+
+def _builder_lives(draft: Path, young: float = 0.0) -> bool:
+    """Whether somebody builds there now; a folder that is `young` (seconds) may not say yet who does."""
+    if (draft / "complete").exists():
+        return False
     try:
-        pid, started, host = (draft / "building").read_text().split()
         age = time.time() - draft.stat().st_mtime
+        pid, started, host = (draft / "building").read_text().split()
+    except FileNotFoundError:
+        return age < young
     except (OSError, ValueError):
         return False
     if host != socket.gethostname():
@@ -146,24 +163,32 @@ def _named_by_a_process(folder: str) -> bool:
 
 
 def unreferenced(store: Store) -> list[Path]:
-    """Kernel folders, and environments on the site's storage, that no kernelspec names any more."""
-    named = set()
+    """Kernel folders, and environments on the site's storage, that no kernelspec names any more.
+
+    Where a kernel.json is broken, what it may have named counts as named: `repair` publishes it again.
+    """
+    named, broken = set(), set()
     for name in os.listdir(store.specs) if store.specs.is_dir() else []:
-        mine = kernelspec.ours(kernelspec.read(store.specs / name))
+        spec = kernelspec.read(store.specs / name)
+        mine = kernelspec.ours(spec)
         if mine is not None:
             named.add(mine["id"])
+        elif spec is None:
+            broken.add(name)
     found = []
     for root in {store.data / "kernels", store.environments()}:
         if root.is_dir():
             for entry in sorted(os.listdir(root)):
                 path = root / entry
-                if len(entry) == 16 and entry not in named and path.is_dir() and not _alive(path):
+                if len(entry) != 16 or entry in named or not path.is_dir() or _alive(path):
+                    continue
+                if not broken & {g.recipe.name for g in store.generations(entry)}:
                     found.append(path)
     return found
 
 
 def _alive(folder: Path) -> bool:
-    return any(
-        n.isdecimal() and (in_use(folder / n) or _builder_lives(folder / n))
-        for n in os.listdir(folder)
-    )
+    numbers = [n for n in os.listdir(folder) if n.isdecimal()]
+    if not numbers:
+        return time.time() - folder.stat().st_mtime < YOUNG
+    return any(in_use(folder / n) or _builder_lives(folder / n, YOUNG) for n in numbers)
