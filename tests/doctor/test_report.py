@@ -22,6 +22,7 @@ PLANTED = (
     f"-----BEGIN OPENSSH PRIVATE KEY-----\n{S}\n-----END OPENSSH PRIVATE KEY-----", f"-----BEGIN RSA PRIVATE KEY-----\n{S}", f"ghp_{S}",
     f"hf_{S}", f"sk-{S}", f"glpat-{S}", f"argon2:$argon2id$v=19$m=10240$abc${S}", f'"key": "{S}"', f"cookie_secret={S}", f"db_passwd = {S}",
     f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.{S}", f"Token {S}",
+    f"PASSPHRASE={S}", f"export DB_PASS={S}", f"GITHUB_PAT='{S}'", f"API_KEY_2: {S}",
 )  # fmt: skip
 
 

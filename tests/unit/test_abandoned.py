@@ -49,3 +49,18 @@ def test_a_kernel_whose_kernel_json_is_broken_is_kept_for_repair(store):
     broken.parent.mkdir(parents=True)
     broken.write_text(json.dumps({"argv": ["x"]})[:7])
     assert unreferenced(store) == []
+
+
+def test_a_closed_storage_root_is_no_traceback(alice, runtime):
+    root = alice.home / "scratch"
+    (root / "kw").mkdir(parents=True)
+    config = alice.home / "site.yaml"
+    config.write_text(f"storage: {{root: '{root}/kw'}}\n")
+    os.chown(root, alice.uid, alice.gid)
+    root.chmod(0)
+    for words in (["storage"], ["create", "venv", "demo", "--no-test"], ["storage", "--clean"]):
+        told = alice.run(
+            [runtime / "bin/kernelwright", *words], env={"KERNELWRIGHT_SITE_CONFIG": str(config)}
+        )
+        assert "Traceback" not in told.stderr, told.stderr
+    assert not (alice.home / ".local/share/jupyter/kernels/demo").exists()

@@ -67,7 +67,7 @@ def owned_paths(store: Store) -> list[tuple[Path, str]]:
     names = {o.id: o.name for o in store.kernels()}
     found: list[tuple[Path, str]] = []
     for root in dict.fromkeys([store.data / "kernels", store.environments()]):
-        if root.is_dir():
+        if os.access(root, os.R_OK | os.X_OK):
             found += [
                 (root / i, f"kernel {names[i]}" if i in names else "unused kernel")
                 for i in sorted(os.listdir(root))

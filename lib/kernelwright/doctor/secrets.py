@@ -6,7 +6,7 @@ import re
 
 HIDDEN = "[removed]"
 # names whose values are secrets, as a variable, a key in JSON or YAML, or an option
-_NAME = r"[\w.-]*(?:token|secret|passw(?:or)?d|passwd|pwd(?=[\"']?\s*[:=])|api[_-]?key|access[_-]?key|private[_-]?key|credential|auth|cookie|session[_-]?key|signature|licen[cs]e[_-]?key|\bkey)s?"
+_NAME = r"[\w.-]*(?:token|secret|passw(?:or)?d|passwd|passphrase|(?:pass|_pat|pwd)(?=[\"']?\s*[:=])|api[_-]?key|access[_-]?key|private[_-]?key|credential|auth|cookie|session[_-]?key|signature|licen[cs]e[_-]?key|\bkey)s?(?:_?\d+)?"
 _PATTERNS = (
     # private keys, whole
     (

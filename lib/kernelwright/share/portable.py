@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..model import EnvironmentSpec, Generation, Recipe
 
 SECRET = re.compile(
-    r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|PASS|CREDENTIALS?|(API|ACCESS|PRIVATE)_?KEY|AUTH)(_|$)",
+    r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|PASS|PWD|PAT|CREDENTIALS?|(API|ACCESS|PRIVATE)_?KEY|AUTH)(_|\d|$)",
     re.IGNORECASE,
 )
 LOCKS = ("conda.lock", "requirements.lock")

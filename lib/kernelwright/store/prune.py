@@ -177,7 +177,7 @@ def unreferenced(store: Store) -> list[Path]:
             broken.add(name)
     found = []
     for root in {store.data / "kernels", store.environments()}:
-        if root.is_dir():
+        if os.access(root, os.R_OK | os.X_OK):
             for entry in sorted(os.listdir(root)):
                 path = root / entry
                 if len(entry) != 16 or entry in named or not path.is_dir() or _alive(path):
