@@ -69,6 +69,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:  # what nobody nearer has explained, such as a folder that was closed
+        if error.filename is None:
+            raise
+        told = UserError("file-not-usable", f"`{error.filename}`: {error.strerror}")
+        _say_error(told, context, as_json="--json" in words)
+        return 1
     except KeyboardInterrupt:
         context.say("interrupted; nothing was published")
         return 130

@@ -31,7 +31,7 @@ def unused(store: Store) -> list[Path]:
     found = [path for path in _folders(images.root) if path.name.startswith(KEYS)]
     found = [path for path in found if str(path / "image.sif") not in used]
     brought = [path for path in _folders(images.root / FOLDER) if str(path) not in used]
-    cache = [images.cache] if images.cache.is_dir() else []
+    cache = [images.cache] if os.path.isdir(images.cache) else []
     return [path for path in (*found, *brought) if ".part-" not in path.name] + cache
 
 
