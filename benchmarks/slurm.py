@@ -155,7 +155,10 @@ def ready_bare(cluster, python, runs):
         while True:
             try:
                 info = json.loads(connection.read_text())
-            except (ValueError, FileNotFoundError):  # ipykernel rewrites it, and it is gone for a moment
+            except (
+                ValueError,
+                FileNotFoundError,
+            ):  # ipykernel rewrites it, and it is gone for a moment
                 continue
             if info["hb_port"]:
                 break

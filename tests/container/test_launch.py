@@ -167,7 +167,7 @@ def test_gpu_flags_follow_the_devices_of_the_node(person, imagery, tmp_path):
             person.user.run(["touch", folder / device])
         text = Path(generation(person, "g")).read_text()
         shown = text.replace("kw_gpu auto /dev", f"kw_gpu auto {folder}").replace(
-            "kw_start ", 'printf "%s\\n" "${kw_options[@]}"; exit; '
+            "\nkw_start ", '\nprintf "%s\\n" "${kw_options[@]}"; exit; '
         )
         assert shown != text
         script.write_text(shown)
