@@ -340,3 +340,14 @@ def with_a_process(folder):
         finally:
             process.kill()
     return folder
+
+
+def test_a_program_that_runs_the_notebook_says_why(make):
+    """nbconvert and nbclient show the traceback alone."""
+    with make(("/nowhere/bin/python", *ENTRY)) as kernel:
+        seen = []
+        kernel.client.execute_interactive("1", timeout=120, output_hook=seen.append)
+    error = next(m["content"] for m in seen if m["msg_type"] == "error")
+    text = "\n".join(error["traceback"])
+    assert "`/nowhere/bin/python` does not exist" in text
+    assert "`kernelwright repair try`" in text

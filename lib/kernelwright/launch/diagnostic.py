@@ -114,11 +114,12 @@ class DiagnosticKernel(Kernel):  # type: ignore[misc] # ipykernel is not typed
             self.send_response(
                 self.iopub_socket, "display_data", {"data": data, "metadata": {}, "transient": {}}
             )
-        error = {
-            "ename": "KernelNotStarted",
-            "evalue": str(problem.get("message") or "the kernel did not start"),
-            "traceback": [f"KernelNotStarted ({problem.get('code')}): this cell was not run"],
-        }
+        why = str(problem.get("message") or "the kernel did not start")
+        lines = [f"KernelNotStarted ({problem.get('code')}): this cell was not run", why]
+        lines += (
+            [f"-> {problem['hint']}"] if problem.get("hint") else []
+        )  # all that nbconvert shows
+        error = {"ename": "KernelNotStarted", "evalue": why, "traceback": lines}
         self.send_response(self.iopub_socket, "error", error)
         return {"status": "error", "execution_count": self.execution_count, **error}
 
