@@ -137,7 +137,10 @@ def _collect(
                     buffer += data
                 if on_line is not None and key.fileobj is child.stderr:
                     pending = _say_lines(pending + data, on_line)
-    child.wait(max(0.0, deadline - time.monotonic()) or None) if child.poll() is None else None
+    try:  # a child may close its streams and go on
+        child.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        raise TimeoutError from None
     return tuple(kept[s].decode("utf-8", "replace") for s in (child.stdout, child.stderr))  # type: ignore[return-value] # two of them
 
 
