@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from kernelwright.catalog.document import document
 from kernelwright.config.model import SiteConfig
-from kernelwright.session.prepare import Session
+from kernelwright.session.session import Session
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = ROOT / "docs/reference/schemas"

@@ -10,7 +10,8 @@ import pytest
 
 from kernelwright.config.model import Form, SiteConfig, SlurmConfig
 from kernelwright.errors import UserError
-from kernelwright.session.prepare import Session, prepare
+from kernelwright.session.prepare import prepare
+from kernelwright.session.session import Session
 from kernelwright.slurm import settings, submission
 from kernelwright.slurm.known import Known
 from kernelwright.store import Store

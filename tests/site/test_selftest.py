@@ -11,7 +11,7 @@ import pytest
 
 from kernelwright.config.model import SiteConfig, SlurmConfig
 from kernelwright.site import slurm_check
-from kernelwright.site.selftest import Surroundings
+from kernelwright.site.check import Surroundings
 from slurm.cluster import Cluster, missing_parts
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,7 +16,7 @@ from .document import document
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..config.load import Loaded
+    from ..config.loaded import Loaded
 
 
 @dataclass(frozen=True)

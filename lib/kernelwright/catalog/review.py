@@ -14,7 +14,7 @@ from .document import document
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ..config.load import Loaded
+    from ..config.loaded import Loaded
 
 
 def review(loaded: Loaded, *, environ: Mapping[str, str] = os.environ) -> list[Finding]:

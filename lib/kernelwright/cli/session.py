@@ -48,7 +48,8 @@ def run(_verb: str, args: argparse.Namespace, context: Context) -> int:
 
 
 def _prepare(args: argparse.Namespace, context: Context) -> int:
-    from ..session.prepare import Session, prepare
+    from ..session.prepare import prepare
+    from ..session.session import Session
 
     signal.signal(signal.SIGTERM, _interrupt)
     session = Session(

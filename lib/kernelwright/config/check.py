@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..errors import did_you_mean
 from ..recipe.names import visible
 from .reader import Finding, Node, Spot, plain
 from .rules import broken_rule
@@ -101,8 +101,7 @@ class Checker:
                 must, node, path, 'put it in quotes: "true"' if node.kind == "flag" else None
             )
         if key.choices and node.value not in key.choices:
-            near = difflib.get_close_matches(node.value, key.choices, n=1)
-            hint = f"did you mean `{near[0]}`?" if near else None
+            hint = did_you_mean(node.value, key.choices)
             return self.wrong(
                 f"must be one of {', '.join(key.choices)}, not `{visible(node.value)}`",
                 node,
@@ -236,12 +235,7 @@ class Checker:
         if name == "<<":
             self.wrong("is not read here: write the keys out", spot, (*path, name))
             return
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = (
-            f"did you mean `{near[0]}`?"
-            if near
-            else "docs/reference/site-config.md lists every key"
-        )
+        hint = did_you_mean(name, known, "docs/reference/site-config.md lists every key")
         full = ".".join((*path, name))
         self.findings.append(
             Finding(

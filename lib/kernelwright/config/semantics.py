@@ -13,7 +13,7 @@ from .reader import Finding
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from .load import KeyPath, Loaded
+    from .loaded import KeyPath, Loaded
 
 
 def check_together(loaded: Loaded) -> list[Finding]:

@@ -12,7 +12,7 @@ from .keys import TABLE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from .load import KeyPath, Loaded
+    from .loaded import KeyPath, Loaded
     from .model import SiteConfig
     from .table import Key
 

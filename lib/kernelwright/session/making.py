@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ..model import Recipe
     from ..store import Owned
     from .card import Report
-    from .prepare import Session
     from .request import Request
+    from .session import Session
 
 LEAST = {
     "venv": 60.0,

@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,31 +18,13 @@ from ..catalog import central
 from ..discovery import discover
 from ..errors import Problem, UserError, as_called
 from . import choice, job, kernel_jobs, notices, places, request, server, specs
-from .card import Report, last_lines, write_report
+from .card import Report, last_lines
 from .starting import Known, Started, start_with
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ..config.model import SiteConfig
     from .places import Places
     from .request import Request
-
-
-@dataclass(frozen=True)
-class Session:
-    """The surroundings of one session; `root` is OOD's staged root, `private` the folder for secrets."""
-
-    root: Path
-    private: Path
-    home: Path
-    environ: Mapping[str, str]
-    site: SiteConfig
-    runtime: Path
-
-    def tell(self, report: Report) -> None:
-        """Bring the card up to date."""
-        write_report(self.root, report, self.site.command)
+    from .session import Session
 
 
 def prepare(session: Session, *, host: str, port: str) -> bool:

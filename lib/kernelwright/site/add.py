@@ -18,7 +18,7 @@ from ..store.atomic import make_folder, write_bytes
 from .append import add_entries
 
 if TYPE_CHECKING:
-    from ..config.load import Loaded
+    from ..config.loaded import Loaded
     from ..model import Recipe
 
 RECIPES = ("recipe.yml", "recipe.yaml")

@@ -19,7 +19,7 @@ from .append import add_entries
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..config.load import Loaded
+    from ..config.loaded import Loaded
 
 
 @dataclass(frozen=True)

@@ -9,54 +9,27 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from .. import process
 from ..catalog import central, resolve
 from ..config.effective import catalog_path, read_catalog
 from ..errors import UserError
 from ..store.expand import expand
+from .check import Check
+from .slurm_check import submit_and_dial_back
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
-    from ..config.model import SiteConfig
+    from .check import Surroundings
 
-State = Literal["ok", "failed", "skipped"]
 SPACE_WANTED = 2 << 30  # bytes; a scientific environment takes 1 to 5 GB
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line of the table."""
-
-    name: str
-    state: State
-    message: str
-    hint: str | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """One element of `checks` in `site selftest --json`."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What the checks look at."""
-
-    home: Path
-    environ: Mapping[str, str]
-    site: SiteConfig
-    runtime: Path
-    slurm_timeout: float = 120.0
 
 
 def selftest(around: Surroundings, *, slurm: bool = True) -> Iterator[Check]:
     """Every check, as soon as it is done."""
-    from .slurm_check import submit_and_dial_back
-
     for name, check in CHECKS.items():
         yield _guarded(name, check, around)
     if slurm:

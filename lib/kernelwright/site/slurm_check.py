@@ -13,9 +13,10 @@ from ..errors import UserError
 from ..slurm.addresses import of_host, offered, port_range
 from ..slurm.clients import Unreachable
 from ..slurm.scheduler import connect
+from .check import Check
 
 if TYPE_CHECKING:
-    from .selftest import Check, Surroundings
+    from .check import Surroundings
 
 FLAGS = {
     "partition": "partition",
@@ -29,8 +30,6 @@ SILENCE = 30.0  # seconds that a job which ended may still be on its way to us
 
 def submit_and_dial_back(around: Surroundings) -> Check:
     """Submit a job of a few seconds and wait for its call; it is cancelled when it does not come."""
-    from .selftest import Check
-
     site = around.site
     if site.slurm.submit == "none":
         return Check("slurm", "skipped", "`slurm.submit` is none: Slurm kernels are off")

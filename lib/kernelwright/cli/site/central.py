@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from ...config.load import Loaded
+    from ...config.loaded import Loaded
     from ..context import Context
 
 

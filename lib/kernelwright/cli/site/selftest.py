@@ -10,7 +10,7 @@ from ...errors import UsageError
 if TYPE_CHECKING:
     import argparse
 
-    from ...site.selftest import Check
+    from ...site.check import Check
     from ..context import Context
 
 COLOURS = {"ok": "green", "failed": "red", "skipped": "dim"}
@@ -31,7 +31,8 @@ def configure(_action: str, parser: argparse.ArgumentParser) -> None:
 
 def run(_action: str, args: argparse.Namespace, context: Context) -> int:
     """Print each check as it ends; exit 1 when one failed."""
-    from ...site.selftest import Surroundings, selftest
+    from ...site.check import Surroundings
+    from ...site.selftest import selftest
 
     if not 0 < args.slurm_timeout <= 86_400:
         raise UsageError("usage", "--slurm-timeout must lie between 0 and 86400 seconds")

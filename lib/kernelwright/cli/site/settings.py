@@ -12,7 +12,7 @@ from ...errors import UsageError, UserError
 if TYPE_CHECKING:
     import argparse
 
-    from ...config.load import Loaded
+    from ...config.loaded import Loaded
     from ...config.reader import Finding
     from ...site.start import Started
     from ..context import Context
