@@ -24,7 +24,7 @@ from .store.naming import check_unchanged, with_settings_of
 from .store.prune import remove_abandoned, remove_stale
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from .config.model import SiteConfig
     from .environments.base import Chosen
@@ -93,11 +93,11 @@ class Builder:
         old = self.store.generation(owned.id, owned.number)
         with self._locked(owned.name, f"edit {owned.name}"):
             check_unchanged(self.store, owned)
-            draft = self.store.new_generation(owned.id, recipe)
-            for name in ("requirements.lock", "conda.lock"):
-                with contextlib.suppress(FileNotFoundError):
-                    shutil.copyfile(old.folder / name, draft.folder / name)
-            generation = self._complete(draft, recipe, old.made)
+            with self._draft(owned.id, recipe) as draft:
+                for name in ("requirements.lock", "conda.lock"):
+                    with contextlib.suppress(FileNotFoundError):
+                        shutil.copyfile(old.folder / name, draft.folder / name)
+                generation = self._complete(draft, recipe, old.made)
             self._publish(generation, self.hash(recipe))
             return generation
 
@@ -186,14 +186,20 @@ class Builder:
     ) -> Generation:
         sweep(self.store.specs)
         remove_abandoned(self.store)
-        draft = self.store.new_generation(kernel_id, recipe)
         environ = {**self.environ, **recipe.build_env}
-        place = Place(
-            draft.prefix, draft.folder, self.home, environ, self.site, self.runtime, chosen
-        )
-        try:
+        with self._draft(kernel_id, recipe) as draft:
+            place = Place(
+                draft.prefix, draft.folder, self.home, environ, self.site, self.runtime, chosen
+            )
             made = environments.kind(recipe.kind).make(recipe, place, self.progress)
             return self._complete(draft, recipe, made)
+
+    @contextlib.contextmanager
+    def _draft(self, kernel_id: str | None, recipe: Recipe) -> Iterator[Draft]:
+        """A generation to build; whatever goes wrong takes it away and keeps its logs."""
+        draft = self.store.new_generation(kernel_id, recipe)
+        try:
+            yield draft
         except BaseException as error:
             kept = self.store.discard(draft, log_name=recipe.name)
             if isinstance(error, UserError) and kept:
@@ -219,17 +225,12 @@ class Builder:
             draft.folder / "command.json",
             {"interrupt_mode": recipe.interrupt_mode or command.interrupt_mode},
         )
-        try:
-            if self.test:
-                self._start_test(draft, recipe, command)
-        except BaseException:
-            if made.prefix != str(draft.prefix):
-                self.store.discard(draft, log_name=recipe.name)
-            raise
+        if self.test:
+            self._start_test(draft, recipe, command)
         return self.store.finish(draft, recipe, made, node.facts(self.environ))
 
     def _start_test(self, draft: Draft, recipe: Recipe, command: Command) -> None:
-        from .launch.starttest import start_test
+        from .launch.starttest import failure, start_test
 
         self.progress.phase("test", "starting the kernel once")
         result = start_test(
@@ -243,18 +244,9 @@ class Builder:
             new=True,
         )
         if not result.ok:
-            problem = result.problem
-            raise UserError(
-                problem.code if problem else "start-test-failed",
-                problem.message if problem else "the new kernel did not start",
-                context={
-                    "evidence": (problem.evidence if problem else None)
-                    or result.output[-1500:]
-                    or "no output"
-                },
-                hint=(problem.hint if problem else None)
-                or "use --no-test to publish it all the same",
-            )
+            error = failure(result, "the new kernel did not start")
+            error.hint = error.hint or "use --no-test to publish it all the same"
+            raise error
         # what a Slurm kernel answers while its job waits
         write_json(draft.folder / "kernel_info.json", result.reply)
 

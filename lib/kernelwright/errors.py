@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 Severity = Literal["error", "warning", "note"]
 
@@ -75,3 +75,11 @@ def as_called(hint: str | None, command: str | None) -> str | None:
             r"(?<!\(ask the site\) )`kernelwright ", "(ask the site) `kernelwright ", hint
         )
     return hint.replace("`kernelwright ", f"`{command} ")
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str | None = None) -> str | None:
+    """The hint for a name that nobody knows: the nearest of `known`, else `otherwise`."""
+    import difflib  # only a mistake needs it
+
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean `{near[0]}`?" if near else otherwise

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import paths
-from ..errors import Problem, UserError
+from ..errors import Problem, UserError, did_you_mean
 from ..store import kernelspec
 
 if TYPE_CHECKING:
@@ -72,19 +72,14 @@ def central(
 
 def find(site: SiteConfig, name: str, *, environ: Mapping[str, str] = os.environ) -> Central:
     """The central kernel called `name` (or `site:name`). Raises UserError `no-such-central-kernel`."""
-    import difflib
-
     known = {kernel.name: kernel for kernel in central(site, environ=environ)}
     wanted = name.removeprefix("site:")
     if wanted in known:
         return known[wanted]
-    near = difflib.get_close_matches(wanted, known, n=1)
     raise UserError(
         "no-such-central-kernel",
         f"{site.site.name} has no central kernel `{wanted[:80]}`",
-        hint=f"did you mean `{near[0]}`?"
-        if near
-        else "`kernelwright site show` lists the site's settings",
+        hint=did_you_mean(wanted, known, "`kernelwright site show` lists the site's settings"),
     )
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from typing import TYPE_CHECKING, Any
 
 from .. import paths
-from ..errors import UserError
+from ..errors import UserError, did_you_mean
 from ..recipe import from_mapping, propose_name
 from ..recipe.names import NAME
 from . import commands
@@ -33,15 +32,11 @@ def find(site: SiteConfig, name: str) -> Mapping[str, Any]:
     wanted = name.removeprefix("template:")
     known = {str(entry["name"]): entry for entry in site.templates}
     if wanted not in known:
-        near = difflib.get_close_matches(wanted, known, n=1)
+        others = f"there are {', '.join(known)}" if known else "the site has none yet"
         raise UserError(
             "no-such-template",
             f"{site.site.name} has no template `{wanted[:80]}`",
-            hint=f"did you mean `{near[0]}`?"
-            if near
-            else f"there are {', '.join(known)}"
-            if known
-            else "the site has none yet",
+            hint=did_you_mean(wanted, known, others),
         )
     template = known[wanted] if "value" in known[wanted] else describe(known[wanted], site)
     if template.get("hidden") and template.get("reason"):
@@ -109,13 +104,10 @@ def _refuse_unknown(
     asked = [p["name"] for p in parameters if p["ask"]]
     for name in answers:
         if name not in asked:
-            near = difflib.get_close_matches(name, asked, n=1)
             raise UserError(
                 "template-answer",
                 f"the template `{template['name']}` does not ask for `{name[:80]}`",
-                hint=f"did you mean `{near[0]}`?"
-                if near
-                else f"it asks for {', '.join(asked) or 'nothing'}",
+                hint=did_you_mean(name, asked, f"it asks for {', '.join(asked) or 'nothing'}"),
             )
 
 

@@ -7,7 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UserError
+from ..errors import UserError, did_you_mean
 from .render import table
 
 if TYPE_CHECKING:
@@ -116,18 +116,16 @@ def as_json(kernel: Kernel) -> dict[str, Any]:
 
 def find(name: str, context: Context) -> Kernel:
     """The kernel that Jupyter would start under this name, else any that carries it; or GROUP/NAME."""
-    import difflib
-
     from ..discovery import named
 
     kernels = refresh(context)
     if found := named(kernels, name):
         return found[0]
-    near = difflib.get_close_matches(name, [k.name for k in kernels], n=1)
+    others = "`kernelwright list` shows what there is"
     raise UserError(
         "no-such-kernel",
         f"there is no kernel called `{name[:80]}`",
-        hint=f"did you mean `{near[0]}`?" if near else "`kernelwright list` shows what there is",
+        hint=did_you_mean(name, [k.name for k in kernels], others),
     )
 
 

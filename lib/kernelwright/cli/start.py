@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from string import Template
 from typing import TYPE_CHECKING
 
 from .. import paths
-from ..errors import Problem, UsageError, UserError
+from ..errors import UsageError, UserError
 from ..store.atomic import make_folder
 from .look import find
 
@@ -75,9 +76,9 @@ def _start(kernel: Kernel, timeout: float, log: Path, context: Context) -> TestR
 
 def _failure(kernel: Kernel, result: TestResult, log: Path) -> UserError:
     """What is known of the kernel from outside says more than that it was silent."""
-    known = next((p for p in kernel.problems if p.severity == "error"), None)
-    unknown = Problem("start-test-failed", "error", f"`{kernel.name}` did not start")
-    problem = known or result.problem or unknown
-    evidence = problem.evidence or result.output[-1500:] or "no output"
-    context = {"evidence": evidence, "log": str(log)}
-    return UserError(problem.code, problem.message, context=context, hint=problem.hint)
+    from ..launch.starttest import failure
+
+    known = next((p for p in kernel.problems if p.severity == "error"), result.problem)
+    error = failure(replace(result, problem=known), f"`{kernel.name}` did not start")
+    error.context["log"] = str(log)
+    return error

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ..builder import Builder
 from ..discovery import discover, write_index
 from ..discovery.kernelspec_file import LIMIT, NAME, read_bytes, understand
-from ..errors import UserError
+from ..errors import UserError, did_you_mean
 from ..recipe import check_name, dump, propose_name
 from ..store import Store, kernelspec, write_json, write_text
 from ..store.atomic import make_folder, write_bytes
@@ -140,14 +140,8 @@ def _folder(target: str, around: Around) -> Path:
         next((k for k in named if k.visible), None),
     )
     if chosen is None:
-        import difflib
-
-        near = difflib.get_close_matches(target, [k.name for k in kernels], n=1)
-        hint = (
-            f"did you mean `{near[0]}`?"
-            if near
-            else "`kernelwright list --all` shows what there is"
-        )
+        others = "`kernelwright list --all` shows what there is"
+        hint = did_you_mean(target, [k.name for k in kernels], others)
         raise UserError("no-such-kernel", f"there is no kernel called `{target[:80]}`", hint=hint)
     return Path(chosen.path)
 

@@ -14,6 +14,7 @@ from ..store.atomic import make_folder, write_text
 from . import caches
 from .base import Choice
 from .layout import normal
+from .offline import way_out
 from .pip_settings import uv_environment
 
 if TYPE_CHECKING:
@@ -150,7 +151,11 @@ class Uv:
         flat = " ".join(text.split())  # uv breaks its lines at the width of the terminal
         for pattern, code, message, hint in FAILURES:
             if re.search(pattern, flat):
-                advice = unreachable_hint(self.place) if code == "index-unreachable" else hint
+                if code == "index-unreachable":
+                    how = "how to install packages from here"
+                    advice: str | None = way_out(self.place.site, "create", how)
+                else:
+                    advice = hint
                 return UserError(
                     code, _named(message, flat), context={"uv says": evidence}, hint=advice
                 )
@@ -167,19 +172,6 @@ def _named(message: str, said: str) -> str:
     )
     name = next((n for n in found.groups() if n), None) if found else None
     return message.replace("a package does", f"the package `{name}` does") if name else message
-
-
-def unreachable_hint(place: Place) -> str:
-    """What this site wants done where a node has no internet: partition, mirror, or a shell."""
-    site = place.site
-    ways = []
-    if site.build.partition:
-        ways.append(
-            f"tick `Make it, do not start a notebook`: it then runs in the partition {site.build.partition}"
-        )
-    if site.command:
-        ways.append(f"run `{site.command} create ...` in a shell on a node that has network")
-    return "; or ".join(ways) or "ask the site how to install packages from here"
 
 
 def install(

@@ -16,7 +16,7 @@ from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import Problem
+from ..errors import Problem, UserError
 from . import classify, explain
 
 if TYPE_CHECKING:
@@ -46,6 +46,15 @@ class TestResult:
     problem: Problem | None = None
 
     __test__ = False  # not a test class of pytest
+
+
+def failure(result: TestResult, otherwise: str) -> UserError:
+    """A start that failed, as the error that people see; `otherwise` where nobody knows why."""
+    problem = result.problem or Problem("start-test-failed", "error", otherwise)
+    evidence = problem.evidence or result.output[-1500:] or "no output"
+    return UserError(
+        problem.code, problem.message, context={"evidence": evidence}, hint=problem.hint
+    )
 
 
 def start_test(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..errors import UserError
+from ..errors import UserError, did_you_mean
 from .names import visible
 
 if TYPE_CHECKING:
@@ -142,9 +141,5 @@ class Reader:
         """Refuse unknown keys, with the nearest known one."""
         for key in self.data:
             if key not in self.asked:
-                near = difflib.get_close_matches(str(key), self.asked, n=1)
-                self.fail(
-                    "is not a key of a recipe",
-                    key=str(key),
-                    hint=f"did you mean `{near[0]}`?" if near else None,
-                )
+                hint = did_you_mean(str(key), self.asked)
+                self.fail("is not a key of a recipe", key=str(key), hint=hint)

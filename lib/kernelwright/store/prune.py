@@ -68,10 +68,8 @@ def remove_generation(store: Store, generation: Generation) -> None:
     prefix = generation.made.prefix
     own = store.environments() / generation.kernel_id
     others = [g for g in store.generations(generation.kernel_id) if g.number != generation.number]
-    with contextlib.suppress(OSError):
-        os.unlink(
-            generation.folder / "complete"
-        )  # invalid first: a kill from here on leaves a draft
+    with contextlib.suppress(OSError):  # invalid first: a kill from here on leaves a draft
+        os.unlink(generation.folder / "complete")
     if prefix and Path(prefix).is_relative_to(own) and all(g.made.prefix != prefix for g in others):
         shutil.rmtree(
             Path(prefix).parent if Path(prefix).parent != generation.folder else prefix,

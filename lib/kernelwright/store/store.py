@@ -7,7 +7,6 @@ in its final place and valid only with its `complete` marker; publishing switche
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
 import shutil
 import time
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .. import paths
-from ..errors import UserError
+from ..errors import UserError, did_you_mean
 from ..model import Generation, Made, Recipe
 from ..recipe import dump, load
 from . import kernelspec
@@ -94,11 +93,11 @@ class Store:
                 context={"kernelspec": str(self.specs / name)},
                 hint=f"`kernelwright adopt {name}` takes it into care",
             )
-        near = difflib.get_close_matches(name, [o.name for o in kernels], n=1)
+        others = "`kernelwright list` shows your kernels"
         raise UserError(
             "no-such-kernel",
             f"you have no kernel called `{name[:80]}`",
-            hint=f"did you mean `{near[0]}`?" if near else "`kernelwright list` shows your kernels",
+            hint=did_you_mean(name, [o.name for o in kernels], others),
         )
 
     def generations(self, kernel_id: str) -> list[Generation]:

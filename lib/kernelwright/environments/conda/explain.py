@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ...errors import UserError
+from .. import offline
 from .settings import visible
 
 if TYPE_CHECKING:
@@ -191,17 +192,8 @@ def shorten(body: str) -> str:
 
 def way_out(place: Place) -> str:
     """What this site wants done where a node has no internet: a partition, or a shell, if there is one."""
-    site = place.site
-    ways = []
-    if site.build.partition:
-        ways.append(
-            f"tick `Make it, do not start a notebook` in the form: it then runs in the partition {site.build.partition}"
-        )
-    if site.command:
-        ways.append(f"make it with `{site.command} create` in a shell on a node that has network")
-    if not ways:
-        ways.append(f"ask {site.site.support or 'the site'} how to install packages from here")
-    return "; or ".join(ways) + ". What was downloaded already is kept"
+    told = offline.way_out(place.site, "create", "how to install packages from here")
+    return f"{told}. What was downloaded already is kept"
 
 
 def _package(text: str) -> str:

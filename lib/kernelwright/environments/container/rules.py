@@ -9,6 +9,7 @@ from ... import process
 from ...config.policy import check_size, image_allowed
 from ...errors import UserError
 from ...store.atomic import make_folder
+from ..offline import way_out
 from ..quota import limits
 
 if TYPE_CHECKING:
@@ -54,20 +55,10 @@ def check_room(size: int | None, store: ImageStore, place: Place) -> None:
 
 def no_network(image: str, site: SiteConfig) -> UserError:
     """This node cannot pull: what the site wants done instead."""
-    ways = []
-    if site.build.partition:
-        ways.append(
-            "tick `Make it, do not start a notebook`: "
-            f"it then runs in the partition {site.build.partition}"
-        )
-    if site.command:
-        ways.append(
-            f"run `{site.command} create container ...` in a shell on a node that has network"
-        )
     return UserError(
         "no-network",
         f"this node has no internet, and `{image}` was not pulled before",
-        hint="; or ".join(ways) or "ask the site how to bring images here",
+        hint=way_out(site, "create container", "how to bring images here"),
     )
 
 
