@@ -88,13 +88,16 @@ def site():
 def runtime():
     """An installed runtime (`make install`) with this checkout's code, readable by every user.
 
-    The packages are installed once for each pyproject.toml; the code is copied anew when it changed.
+    The packages are installed once for each checkout and pyproject.toml (checkouts do not disturb each
+    other's runs); the code is copied anew when it changed.
     """
     SHARED.mkdir(mode=0o755, exist_ok=True)
     with open(SHARED / "lock", "w") as gate:
         fcntl.flock(gate, fcntl.LOCK_EX)
         key = hashlib.sha256(
-            (ROOT / "pyproject.toml").read_bytes() + (ROOT / "scripts/install.sh").read_bytes()
+            bytes(ROOT)
+            + (ROOT / "pyproject.toml").read_bytes()
+            + (ROOT / "scripts/install.sh").read_bytes()
         )
         prefix = SHARED / f"runtime-{key.hexdigest()[:12]}"
         if not (prefix / "ready").exists():
