@@ -32,6 +32,7 @@ TIMEOUT = 120.0
 SCRIPT = """
 kw_generation='' kw_runtime='' kw_entry='' kw_name=modules
 . "$1/start.sh"
+. "$1/watch.sh"
 . "$1/modules.sh"
 kw_begin --shell
 kw_modules_init "$2"

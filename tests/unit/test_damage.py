@@ -99,10 +99,10 @@ def test_a_dependency_that_was_removed(around):
     mend(around)
 
 
-@pytest.mark.parametrize("name", ["start.sh", "entry.py"])
+@pytest.mark.parametrize("name", ["start.sh", "watch.sh", "entry.py"])
 def test_a_start_file_that_is_empty_or_gone(around, name):
     path = generation(around).folder / name
-    path.write_text("") if name == "start.sh" else path.unlink()
+    path.write_text("") if name.endswith(".sh") else path.unlink()
     assert f"{name}`" in cell(around)
     assert found(around)["launch-script-missing"] == "error"
     mend(around)

@@ -13,6 +13,7 @@ from ..errors import Problem, UserError
 from ..model import Generation, Made
 from ..recipe import load
 from ..store.atomic import read_json
+from .subject import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from .subject import Subject
 
 RECENT = 7 * 86400.0  # seconds that a failed start is worth a note
-FILES = ("launch.sh", "start.sh", "entry.py")
+FILES = ("start.sh", "watch.sh", "entry.py")  # what launch.sh may start with
 PASSING = frozenset(  # what another start may well be spared
     {"address-in-use", "kernel-silent", "kernel-killed", "out-of-memory", "disk-full", "cpu-limit"}
 )
@@ -59,7 +60,9 @@ def check_owned(subject: Subject) -> Iterator[Problem]:
 
 
 def _files(folder: Path, name: str) -> Iterator[Problem]:
-    missing = [file for file in FILES if not _has_content(folder / file)]
+    launch = text_of(str(folder / "launch.sh"))
+    needed = ("launch.sh", *(file for file in FILES if file in launch))
+    missing = [file for file in needed if not _has_content(folder / file)]
     if missing:
         text = f"`{folder / missing[0]}` is gone, with which the kernel starts"
         yield Problem(

@@ -49,7 +49,7 @@ class Companion:
             )
 
     def previous_ends(self, folder: str) -> "list[str]":
-        """The sentences that start.sh left for this start, each told once."""
+        """The sentences that watch.sh left for this start, each told once."""
         import json
         import time
 

@@ -83,7 +83,7 @@ class FirstCell:
 
 
 def _tell(ready: str) -> None:
-    """Say to start.sh that the kernel is up; the file descriptor may not have come through a container."""
+    """Say to watch.sh that the kernel is up; the file descriptor may not have come through a container."""
     import faulthandler
 
     faulthandler.cancel_dump_traceback_later()
@@ -93,7 +93,7 @@ def _tell(ready: str) -> None:
 
 
 def _watch_time(limit: str) -> None:
-    """Show where Python hangs, just before start.sh gives up waiting."""
+    """Show where Python hangs, just before watch.sh gives up waiting."""
     import faulthandler
 
     with contextlib.suppress(ValueError, OSError):

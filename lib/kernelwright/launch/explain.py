@@ -1,7 +1,7 @@
-"""Called by start.sh when a kernel did not start or has ended badly: says why, in a file or as a kernel.
+"""Called by watch.sh when a kernel did not start or has ended badly: says why, in a file or as a kernel.
 
 `python -I -m kernelwright.launch.explain GENERATION BASE [--kernel CONNECTION_FILE]`, where BASE.start is
-the record that start.sh wrote and BASE.log what the kernel wrote. With --kernel this process becomes
+the record that start.sh and watch.sh wrote and BASE.log what the kernel wrote. With --kernel this process becomes
 the diagnostic kernel on that connection file; else it writes BASE.died for the next start.
 """
 

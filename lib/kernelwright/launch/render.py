@@ -1,7 +1,7 @@
 """The files of a generation that start its kernel: launch.sh and what it sources and runs.
 
 launch.sh holds only what is this kernel's own, so that its owner can read it from top to bottom;
-start.sh, modules.sh and entry.py are the same for all kernels and lie beside it, so that a kernel
+start.sh, watch.sh, modules.sh and entry.py are the same for all kernels and lie beside it, so that a kernel
 starts without our runtime and an upgrade of the runtime changes no kernel under its owner's feet.
 """
 
@@ -78,6 +78,7 @@ def render(
     files = {
         "launch.sh": text,
         "start.sh": _read("start.sh"),
+        "watch.sh": _read("watch.sh"),
         "entry.py": (HERE / "entry.py").read_text(),
         "companion.py": (HERE / "companion.py").read_text(),
         "entry.json": json.dumps(facts, indent=2) + "\n",

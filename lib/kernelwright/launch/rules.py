@@ -75,7 +75,7 @@ RULES = (
     ),
     _rule(
         "interpreter-not-found",
-        r"start\.sh: line \d+: (?P<what>[^\n]+?): (?:No such file or directory|command not found)",
+        r"(?:start|watch)\.sh: line \d+: (?P<what>[^\n]+?): (?:No such file or directory|command not found)",
         "`{what}` does not exist",
         "the environment was moved or removed; " + REPAIR,
     ),

@@ -214,6 +214,7 @@ class Agent:
     def _kernel_ready(self) -> None:
         say(f"the kernel is ready after {time.monotonic() - self.child.started:.2f} s")
         self.failures = 0
+        self.child.spawner.mark_answered()
         if self.stream is None:
             self._hello()
         else:

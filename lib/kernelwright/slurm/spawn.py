@@ -43,8 +43,9 @@ class Spawner:
                 os.unlink(self.folder / f"s-{number}")
         connection = self._connection(key, scheme, transport)
         path = self.folder / "kernel.json"
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+        for old in (path, self._answered):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(old)
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(fd, "w", encoding="utf-8") as file:
             json.dump(connection, file)
@@ -55,6 +56,15 @@ class Spawner:
             start_new_session=True,
         )
         return Spawned(process, connection, transport, time.monotonic())
+
+    @property
+    def _answered(self) -> Path:
+        return self.folder / "kernel.json.answered"
+
+    def mark_answered(self) -> None:
+        """Tell watch.sh that the kernel has replied: sockets in files count no bytes that would show it."""
+        with contextlib.suppress(OSError):
+            self._answered.touch(0o600)
 
     def _connection(self, key: str, scheme: str, transport: str) -> dict[str, Any]:
         ipc = transport == "ipc"

@@ -66,7 +66,14 @@ def deciding(folder: Path) -> Iterator[Path]:
         starts.append(Path(program))
         starts += [
             Path(program).parent / name
-            for name in ("start.sh", "entry.py", "modules.sh", "container.sh", "env/bin")
+            for name in (
+                "start.sh",
+                "watch.sh",
+                "entry.py",
+                "modules.sh",
+                "container.sh",
+                "env/bin",
+            )
         ]
     for start in starts:
         for path in (start, Path(os.path.realpath(start))):

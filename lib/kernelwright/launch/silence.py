@@ -1,0 +1,149 @@
+"""Whether a kernel that cannot tell us has ever answered; called by watch.sh once its time is up.
+
+`python -I -m kernelwright.launch.silence CONNECTION_FILE GROUP PATIENCE TIME`: exit status 3 when the process
+group GROUP has its port open and answers nobody, else 0. Kernels of scripts and of other languages open
+their ports before they can answer; one that then hangs would leave the notebook waiting without a word.
+
+The evidence of an answer is what TCP counts: bytes that front ends have acknowledged. Only a kernel that
+shows none is asked, so that one which is busy with its first cell is let be.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import socket
+import struct
+import sys
+import time
+from queue import Empty
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+SILENT = 3  # exit status
+# Bytes on one connection. ZMTP's greeting is 107 and a kernel_info_reply 800 and more; on iopub ipykernel
+# sends 700 by itself, before it can answer, and a first exchange another 1100 (measured: ipykernel 7.4, IRkernel 1.3).
+REPLIED = {"shell_port": 400, "control_port": 400, "iopub_port": 1500}
+BUSY = 0.01  # part of one core above which a kernel is taken to be loading
+SOCK_DIAG, BY_FAMILY, DONE, DUMP = 4, 20, 3, 0x301  # linux/netlink.h, linux/sock_diag.h
+INFO, ESTABLISHED, ACKED = 2, 1, 120  # linux/inet_diag.h; offset of tcpi_bytes_acked in tcp_info
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; returns the exit status."""
+    path, group, patience, limit = list(sys.argv[1:] if argv is None else argv)
+    try:
+        with open(path, encoding="utf-8") as file:
+            connection = json.load(file)
+        silent = is_silent(connection, path, int(group), float(patience), float(limit))
+    except (OSError, ValueError, TypeError, struct.error):
+        return 0  # what cannot be known ends no kernel
+    return SILENT if silent else 0
+
+
+def is_silent(
+    connection: Mapping[str, Any], path: str, group: int, patience: float, limit: float
+) -> bool:
+    """Ask until the kernel has answered or ended, or has neither worked nor answered for `patience` seconds."""
+    deadline = time.monotonic() + limit
+    while not has_answered(connection, path):
+        before = work(group)
+        if has_reply(connection, path, patience):
+            return False
+        after = work(group)
+        if before is None or after is None:
+            return False
+        busy = math.inf in (before, after) or after - before > BUSY * patience
+        if not busy or time.monotonic() > deadline:
+            return True
+    return False
+
+
+def has_answered(connection: Mapping[str, Any], path: str) -> bool:
+    """Whether anyone has got an answer: by the agent's mark in a Slurm job, else by what TCP counted."""
+    if os.path.exists(path + ".answered"):
+        return True
+    if connection.get("transport") == "ipc":
+        return "KERNELWRIGHT_JOB_STATE" not in os.environ
+    floors = {int(connection[name]): floor for name, floor in REPLIED.items()}
+    return any(acked > floors[port] for port, acked in acknowledged() if port in floors)
+
+
+def has_reply(connection: Mapping[str, Any], path: str, patience: float) -> bool:
+    """Ask kernel_info ourselves; the agent of a Slurm job does so all the time."""
+    if connection.get("transport") == "ipc":
+        time.sleep(patience)
+        return False
+    from jupyter_client import BlockingKernelClient
+
+    client = BlockingKernelClient(connection_file=path)
+    client.load_connection_file()
+    client.start_channels(iopub=False, stdin=False, hb=False, control=False)
+    try:
+        client.kernel_info()
+        client.get_shell_msg(timeout=patience)
+    except Empty:
+        return False
+    finally:
+        client.stop_channels()
+    return True
+
+
+def acknowledged() -> Iterator[tuple[int, int]]:
+    """(own port, bytes acknowledged by the peer) of every established connection of this network."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, SOCK_DIAG) as link:
+            link.settimeout(5)
+            wanted = struct.pack(
+                "=BBBBI48x", family, socket.IPPROTO_TCP, 1 << (INFO - 1), 0, 1 << ESTABLISHED
+            )
+            link.send(struct.pack("=IHHII", 16 + len(wanted), BY_FAMILY, DUMP, family, 0) + wanted)
+            yield from _answers(link)
+
+
+def _answers(link: socket.socket) -> Iterator[tuple[int, int]]:
+    while True:
+        data = link.recv(1 << 16)
+        while data:
+            length, kind = struct.unpack_from("=IH", data)
+            if kind != BY_FAMILY:  # the end, or a refusal
+                return
+            (port,) = struct.unpack_from("!H", data, 16 + 4)
+            for number, start in _attributes(data, 16 + 72, length):
+                if number == INFO:
+                    yield port, struct.unpack_from("=Q", data, start + ACKED)[0]
+            data = data[(length + 3) & ~3 :]
+
+
+def _attributes(data: bytes, position: int, end: int) -> Iterator[tuple[int, int]]:
+    """(number, offset of the value) of each attribute of a netlink message."""
+    while position + 4 <= end:
+        length, number = struct.unpack_from("=HH", data, position)
+        if length < 4:
+            return
+        yield number, position + 4
+        position += (length + 3) & ~3
+
+
+def work(group: int) -> float | None:
+    """Seconds of the processor that a group's living processes have used; None when there are none.
+
+    One that waits for its disk works, too: infinite.
+    """
+    used = []
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdecimal():
+            continue
+        with contextlib.suppress(OSError, ValueError), open(entry.path + "/stat") as file:
+            field = file.read().rpartition(")")[2].split()  # from the third field of proc(5) on
+            if int(field[2]) == group and field[0] != "Z":
+                used.append(math.inf if field[0] == "D" else int(field[11]) + int(field[12]))
+    return sum(used) / os.sysconf("SC_CLK_TCK") if used else None
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
