@@ -74,22 +74,30 @@ class Builder:
             return generation
 
     def next_generation(
-        self, owned: Owned, recipe: Recipe, chosen: Chosen = tell_nobody
+        self,
+        owned: Owned,
+        recipe: Recipe,
+        chosen: Chosen = tell_nobody,
+        *,
+        exact: Recipe | None = None,
+        prune: bool = True,
     ) -> Generation:
         """Build another generation of a kernel and switch to it; the old one stays for `rollback`.
 
-        `chosen` is told the packages before they are fetched.
+        `chosen` is told the packages before they are fetched. `exact` is built in place of `recipe`: the
+        same with a lock. With `prune` generations that are older still go.
         """
         self.check_policy(recipe)
         with self._locked(owned.name, f"update {owned.name}"):
             check_unchanged(self.store, owned)
-            generation = self._build(recipe, owned.id, chosen)
+            generation = self._build(recipe, owned.id, chosen, exact)
             self._publish(generation, self.hash(recipe))
-            remove_stale(self.store, owned.id, spare=owned.number)
+            if prune:
+                remove_stale(self.store, owned.id, spare=owned.number)
             return generation
 
     def rerender(self, owned: Owned, recipe: Recipe) -> Generation:
-        """A generation with new settings over the environment that is there: no build, only a start test."""
+        """New settings over the environment that is there: no build, only a start test."""
         old = self.store.generation(owned.id, owned.number)
         with self._locked(owned.name, f"edit {owned.name}"):
             check_unchanged(self.store, owned)
@@ -126,14 +134,11 @@ class Builder:
         return recipe_hash(recipe, files=tuple(contents))
 
     def _locked(self, name: str, command: str) -> contextlib.AbstractContextManager[None]:
-        def waiting(who: str) -> None:
-            self.progress.note(f"waiting for {who}, who makes this kernel now")
-
         return lock(
             self.store.lock_path(name),
             command=f"kernelwright {command}",
             wait=LOCK_WAIT,
-            on_wait=waiting,
+            on_wait=lambda who: self.progress.note(f"waiting for {who}, who makes this kernel now"),
         )
 
     def _existing(self, name: str, *, replace: bool, force: bool) -> Owned | None:
@@ -182,7 +187,11 @@ class Builder:
                 raise UserError(problem.code, problem.message, hint=problem.hint)
 
     def _build(
-        self, recipe: Recipe, kernel_id: str | None, chosen: Chosen = tell_nobody
+        self,
+        recipe: Recipe,
+        kernel_id: str | None,
+        chosen: Chosen = tell_nobody,
+        exact: Recipe | None = None,
     ) -> Generation:
         sweep(self.store.specs)
         remove_abandoned(self.store)
@@ -191,7 +200,7 @@ class Builder:
             place = Place(
                 draft.prefix, draft.folder, self.home, environ, self.site, self.runtime, chosen
             )
-            made = environments.kind(recipe.kind).make(recipe, place, self.progress)
+            made = environments.kind(recipe.kind).make(exact or recipe, place, self.progress)
             return self._complete(draft, recipe, made)
 
     @contextlib.contextmanager
@@ -247,7 +256,6 @@ class Builder:
             error = failure(result, "the new kernel did not start")
             error.hint = error.hint or "use --no-test to publish it all the same"
             raise error
-        # what a Slurm kernel answers while its job waits
         write_json(draft.folder / "kernel_info.json", result.reply)
 
     def _publish(self, generation: Generation, digest: str, *, force: bool = False) -> None:

@@ -91,7 +91,7 @@ def test_what_is_kept(place: Around) -> None:
 
 
 def test_what_was_kept_survives_an_edit(place: Around) -> None:
-    from kernelwright.doctor.repair_owned import builder_for
+    from kernelwright.doctor.environment import builder_for
 
     put(place, env={"A": "$HOME/x"}, codemirror_mode="q")
     take(place)

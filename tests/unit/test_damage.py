@@ -1,6 +1,7 @@
 """A kernel whose files were spoilt after it was made: the notebook says it, doctor too, repair mends it."""
 
 import os
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -89,6 +90,44 @@ def test_a_library_that_was_overwritten_in_place(around):
     assert found(around)["environment-damaged"] == "error"
     mend(around)
     assert generation(around).number == 2, "the damaged one stays, with what %pip brought"
+
+
+def test_repair_keeps_what_was_installed_by_hand(around, tmp_path):
+    """An environment that cannot start any more is replaced, never overwritten: `%pip` put things there."""
+    for _ in range(2):  # more generations than are kept by default
+        builder = Builder(
+            around.home, around.environ, around.site, around.runtime, Silent(), test=False
+        )
+        builder.next_generation(builder.store.find("demo"), generation(around).recipe)
+    before = generation(around)
+    old = Path(before.made.prefix)
+    packages = next(old.glob("lib/python3*/site-packages"))
+    (packages / "mine.py").write_text("WORK = 'of weeks'\n")
+    by_hand = packages / "seaborn-0.13.2.dist-info"
+    by_hand.mkdir()
+    (by_hand / "METADATA").write_text("Metadata-Version: 2.1\nName: seaborn\nVersion: 0.13.2\n")
+    for path in packages.glob("ipykernel*"):
+        path.rename(tmp_path / path.name)
+    kept = {p.number for p in builder.store.generations(before.kernel_id)}
+    said = []
+    notes = Silent()
+    notes.note = said.append
+    outcome = repair("demo", around, progress=notes)
+    assert outcome.mended, outcome.left
+    assert f"{old} stays as it is" in outcome.steps[0].text
+    assert "kernelwright add demo seaborn==0.13.2" in " ".join(said)
+    assert (packages / "mine.py").read_text() == "WORK = 'of weeks'\n"
+    after = generation(around)
+    assert {p.number for p in builder.store.generations(before.kernel_id)} == kept | {after.number}
+    assert after.recipe == before.recipe, "the lock of the repair is not the kernel's recipe"
+    assert cell(around).strip() == "42"
+
+
+def test_an_environment_that_was_purged_is_made_again_in_its_place(around):
+    before = generation(around)
+    shutil.rmtree(before.made.prefix)
+    mend(around)
+    assert generation(around).number == before.number
 
 
 def test_a_dependency_that_was_removed(around):

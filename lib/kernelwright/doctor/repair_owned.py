@@ -7,14 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import environments
-from ..builder import Builder
-from ..environments.base import Place
 from ..errors import UserError
-from ..model import PrefixSpec, with_lock
+from ..model import Generation, PrefixSpec
 from ..recipe import dump
-from ..store import Owned, Store, kernelspec, lock, write_json, write_text
-from ..store.atomic import make_folder
+from ..store import Owned, Store, kernelspec, write_text
+from . import environment
 from .install import install_ipykernel, own_folder
 from .owned import made_of, recipe_of
 from .search import find_moved
@@ -22,7 +19,7 @@ from .steps import Outcome, Step, diff
 from .subject import text_of
 
 if TYPE_CHECKING:
-    from ..model import Generation, Made, Recipe
+    from ..model import Made, Recipe
     from ..progress import Progress
     from .diagnose import Diagnosis
     from .subject import Around, Subject
@@ -38,6 +35,7 @@ GONE = frozenset(
         "image-unusable",
     }
 )
+SPOILT = GONE | {"environment-damaged"}
 FILES = frozenset({"launch-script-missing", "script-not-executable"})
 
 
@@ -62,14 +60,8 @@ def plan(one: Subject, found: Diagnosis, progress: Progress, prefix: str | None)
         return _ipykernel(one, made, progress)
     if prefix is not None or (isinstance(recipe.environment, PrefixSpec) and errors & GONE):
         return _repoint(one, recipe, progress, prefix)
-    lock_file = _lock(folder, made)
-    if "environment-damaged" in errors and lock_file:
-        text = f"build the environment of `{recipe.name}` from its lock, as the next generation"
-        again = with_lock(recipe, lock_file)
-        return [Step("environment-damaged", text, lambda: _next(one, again, progress))]
-    if errors & GONE and recipe.kind in {"venv", "conda", "container"}:
-        what = f"make the environment of `{recipe.name}` again{' from its lock' if lock_file else ''}: {made.prefix or recipe.kind}"
-        return [Step("environment", what, lambda: rebuild(one, recipe, made, progress))]
+    if errors & SPOILT and recipe.kind in {"venv", "conda", "container"}:
+        return [environment.again(one, recipe, made, progress)]
     return []
 
 
@@ -106,11 +98,6 @@ def _ipykernel(one: Subject, made: Made, progress: Progress) -> list[Step]:
     ]
 
 
-def builder_for(around: Around, progress: Progress, *, test: bool = True) -> Builder:
-    """The builder of this home."""
-    return Builder(around.home, around.environ, around.site, around.runtime, progress, test=test)
-
-
 def _repoint(one: Subject, recipe: Recipe, progress: Progress, prefix: str | None) -> list[Step]:
     """A kernel over somebody's environment that was moved: the recipe gets its new place."""
     spec = recipe.environment
@@ -130,86 +117,11 @@ def _repoint(one: Subject, recipe: Recipe, progress: Progress, prefix: str | Non
         return []
     changed = replace(recipe, environment=PrefixSpec(str(places[0])))
     text = f"start the environment in {places[0]}, which was {old}"
-    return [Step("environment", text, lambda: _next(one, changed, progress))]
-
-
-def _next(one: Subject, recipe: Recipe, progress: Progress) -> None:
-    builder = builder_for(one.around, progress)
-    builder.next_generation(builder.store.find(recipe.name), recipe)
-
-
-def _lock(folder: Path, made: Made) -> str | None:
-    path = folder / made.lock if made.lock else None
-    return str(path) if path is not None and path.is_file() else None
-
-
-def rebuild(one: Subject, recipe: Recipe, made: Made, progress: Progress) -> None:
-    """Make the same generation again in its own place (a scratch purge took it), then start it once."""
-    folder = one.generation
-    assert folder is not None  # noqa: S101 - plan() has looked
-    around = one.around
-    store = Store(around.home, around.site, around.environ)
-    kernel_id, number = folder.parent.name, folder.name
-    prefix = Path(made.prefix) if made.prefix else store.environments() / kernel_id / number / "env"
-    environ = {**around.environ, **recipe.build_env}
-    with lock(
-        store.lock_path(recipe.name),
-        command=f"kernelwright repair {recipe.name}",
-        wait=600,
-        on_wait=progress.note,
-    ):
-        make_folder(prefix.parent)
-        place = Place(prefix, folder, around.home, environ, around.site, around.runtime)
-        again = environments.kind(recipe.kind).make(
-            with_lock(recipe, _lock(folder, made)), place, progress
-        )
-        write_json(
-            folder / "made.json", {k: getattr(again, k) for k in type(again).__dataclass_fields__}
-        )
-        for path, text in render_files(one, folder, recipe, again).items():
-            write_text(path, text, 0o755 if path.suffix == ".sh" else 0o644)
-        _start(one, recipe, folder, progress)
-
-
-def _start(one: Subject, recipe: Recipe, folder: Path, progress: Progress) -> None:
-    from ..launch.starttest import start_test
-
-    progress.phase("test", "starting the kernel once")
-    mode = recipe.interrupt_mode or "signal"
-    argv = [str(folder / "launch.sh"), "--local", "{connection_file}"]
-    result = start_test(
-        argv,
-        env=dict(one.around.environ),
-        cwd=one.around.home,
-        timeout=60,
-        interrupt_mode=mode,
-        log=folder / "test.log",
-        language=recipe.language,
-    )
-    if not result.ok and result.problem is not None:
-        problem = result.problem
-        raise UserError(
-            problem.code,
-            problem.message,
-            context={"evidence": problem.evidence or "none"},
-            hint=problem.hint,
-        )
-
-
-def render_files(one: Subject, folder: Path, recipe: Recipe, made: Made) -> dict[Path, str]:
-    """The launch files of a generation as they should be."""
-    from ..launch.render import render
-
-    command = environments.kind(recipe.kind).command(recipe, made)
-    around = one.around
-    files = render(
-        recipe, command, generation=folder, runtime=around.runtime, made=made, site=around.site
-    )
-    return {folder / name: text for name, text in files.items()}
+    return [Step("environment", text, lambda: environment.next_generation(one, changed, progress))]
 
 
 def _launch_files(one: Subject, folder: Path, recipe: Recipe, made: Made) -> Step:
-    files = render_files(one, folder, recipe, made)
+    files = environment.render_files(one, folder, recipe, made)
     shown = []
     for path, text in files.items():
         old = text_of(str(path)) if os.access(path, os.R_OK) else ""
@@ -258,7 +170,7 @@ def publish_step(
             )
         spec: dict[str, Any] = {"metadata": {"kernelwright": {"recipe_hash": ""}}}
         owned = Owned(name, lost.kernel_id, folder, spec, lost.number)
-        builder_for(around, progress).switch(owned, lost.number)
+        environment.builder_for(around, progress).switch(owned, lost.number)
 
     return Step("kernelspec", f"publish generation {lost.number} of `{name}` again", apply)
 
