@@ -34,6 +34,8 @@ def compare(before: Mapping[str, Choice], after: Mapping[str, Choice]) -> list[d
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
         versions = (old and old.version, new and new.version)
+        if old and new and old.version == new.version and old.build and new.build:
+            versions = (f"{old.version} {old.build}", f"{new.version} {new.build}")
         if versions[0] != versions[1]:
             change = "added" if old is None else "removed" if new is None else "changed"
             row = {"change": change, "name": name, "old": versions[0], "new": versions[1]}
@@ -51,14 +53,19 @@ def packages(generation: Generation) -> dict[str, Choice]:
     listed = solved(generation)
     found = {}
     for path in (prefix / "conda-meta").glob("*.json"):
-        match = re.fullmatch(r"(.+)-([^-]+)-[^-]+\.json", path.name)
+        match = re.fullmatch(r"(.+)-([^-]+)-([^-]+)\.json", path.name)
         if match:
-            found[match[1]] = match[2]
-    found = layout.distributions(prefix, by_conda=False) | found
-    return {
-        k: listed[k] if k in listed and listed[k].version == v else Choice(v)
-        for k, v in found.items()
-    }
+            found[match[1]] = Choice(match[2], build=match[3])
+    others = layout.distributions(prefix, by_conda=False)
+    found = {name: Choice(version) for name, version in others.items()} | found
+    return {k: _as_listed(v, listed.get(k)) for k, v in found.items()}
+
+
+def _as_listed(present: Choice, listed: Choice | None) -> Choice:
+    """The lock knows the size of what is there, unless it names something else."""
+    if listed is None or listed.version != present.version:
+        return present
+    return replace(present, size=listed.size)
 
 
 def drift(generation: Generation) -> list[dict[str, Any]]:

@@ -24,10 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Choice:
-    """A package that was chosen: its version, and the bytes of its archive where these are known."""
+    """A package that was chosen: its version, and the bytes of its archive where these are known.
+
+    `build` is conda's: the same version built anew, against other libraries say, is another package.
+    """
 
     version: str
     size: int | None = None
+    build: str = ""
 
 
 def tell_nobody(choices: Mapping[str, Choice]) -> None:

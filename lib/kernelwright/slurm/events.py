@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from . import endings
 from .waiting import fail
@@ -10,11 +10,24 @@ from .waiting import fail
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .alerts import Alerts
     from .allocation import Allocation
-    from .broker import Broker
+    from .cells import Cells
+    from .front import Front
 
 
-def on_event(broker: Broker, allocation: Allocation, event: Mapping[str, Any]) -> None:
+class Host(Protocol):
+    """Who is told; the broker."""
+
+    cells: Cells
+    front: Front
+    alerts: Alerts
+
+    def released(self, node: str) -> None:
+        """The kernel runs, and what has waited goes to it."""
+
+
+def on_event(broker: Host, allocation: Allocation, event: Mapping[str, Any]) -> None:
     """Act on one event; unknown ones come from a newer agent and are ignored."""
     kind = event.get("event")
     if kind == "died":
@@ -31,7 +44,7 @@ def on_event(broker: Broker, allocation: Allocation, event: Mapping[str, Any]) -
         allocation.stop(endings.cancelled(allocation.job), 0)
 
 
-def _died(broker: Broker, allocation: Allocation, event: Mapping[str, Any]) -> None:
+def _died(broker: Host, allocation: Allocation, event: Mapping[str, Any]) -> None:
     """The kernel ended by itself; the agent starts it again in the same allocation."""
     allocation.agents.kernel_ready = False
     text = how_died(event)

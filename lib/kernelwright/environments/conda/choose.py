@@ -30,7 +30,7 @@ def solve_only(recipe: Recipe, place: Place) -> dict[str, Choice]:
 
 def by_name(packages: Iterable[Package]) -> dict[str, Choice]:
     """The packages as all kinds name them."""
-    return {p.name: Choice(p.version, p.size or None) for p in packages}
+    return {p.name: Choice(p.version, p.size or None, p.build) for p in packages}
 
 
 def plan(recipe: Recipe, place: Place, progress: Progress) -> list[Package]:
