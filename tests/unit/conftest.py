@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from kernelwright import cli
+from kernelwright.builder import Builder
 from kernelwright.cli.context import Context
+from kernelwright.config.model import SiteConfig
+from kernelwright.progress import Silent
 
 
 class Answer:
@@ -38,3 +41,11 @@ def kw(home, monkeypatch):
         return Answer(status, out.getvalue(), err.getvalue())
 
     return run
+
+
+@pytest.fixture
+def builder(home, runtime, uv_cache):
+    """A builder of this home, with a cache that outlives it."""
+    return Builder(
+        home, {**os.environ, "UV_CACHE_DIR": str(uv_cache)}, SiteConfig(), runtime, Silent()
+    )

@@ -2,13 +2,8 @@
 
 import json
 import os
-import random
-import shutil
-import signal
 import subprocess
-import sys
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,32 +11,13 @@ import pytest
 
 from kernelwright.builder import Builder
 from kernelwright.changes import packages, planned, with_packages
-from kernelwright.config.model import Policy, SiteConfig
+from kernelwright.config.model import SiteConfig
 from kernelwright.errors import UserError
 from kernelwright.progress import Silent
 from kernelwright.recipe import load
-from kernelwright.store import Store
+from unit.building import names, run_cell, venv
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def venv(name="demo", requirements="[six]", more=""):
-    return load(
-        f"name: {name}\nenvironment:\n  venv: {{requirements: {requirements}}}\n{more}",
-        source="test",
-    )
-
-
-@pytest.fixture
-def builder(home, runtime, uv_cache):
-    return Builder(
-        home, {**os.environ, "UV_CACHE_DIR": str(uv_cache)}, SiteConfig(), runtime, Silent()
-    )
-
-
-def names(home):
-    folder = home / ".local/share/jupyter/kernels"
-    return sorted(p.name for p in folder.iterdir()) if folder.exists() else []
 
 
 def test_a_venv_kernel_from_recipe_to_a_cell(builder, home):
@@ -59,31 +35,6 @@ def test_a_venv_kernel_from_recipe_to_a_cell(builder, home):
     assert "six==" in lock and "--hash=sha256:" in lock and generation.made.facts["unhashed"] == []
     assert (home / ".local/share/jupyter/kernels/demo/logo-svg.svg").exists()
     assert run_cell(builder, "demo", "import sys; print(sys.prefix)").strip() == str(prefix)
-
-
-def run_cell(builder, name, code):
-    """The output of one cell, through jupyter_client as every front end uses it."""
-    from jupyter_client.kernelspec import KernelSpecManager
-    from jupyter_client.manager import KernelManager
-
-    specs = KernelSpecManager(kernel_dirs=[str(builder.store.specs)], ensure_native_kernel=False)
-    manager = KernelManager(kernel_name=name, kernel_spec_manager=specs)
-    manager.start_kernel(stderr=subprocess.DEVNULL)
-    try:
-        client = manager.blocking_client()
-        client.start_channels()
-        client.wait_for_ready(timeout=60)
-        texts = []
-
-        def hook(message):
-            if message["msg_type"] == "stream":
-                texts.append(message["content"]["text"])
-
-        client.execute_interactive(code, timeout=60, output_hook=hook)
-        client.stop_channels()
-        return "".join(texts)
-    finally:
-        manager.shutdown_kernel(now=True)
 
 
 def test_the_same_request_builds_once(builder):
@@ -178,62 +129,6 @@ def test_a_kernel_that_does_not_start_is_not_published(builder, home, tmp_path):
     assert not any((home / ".local/share/kernelwright/kernels").iterdir())
 
 
-FAULTS = {
-    "unknown package": (
-        venv(requirements="[no-such-package-for-kernelwright]"),
-        "package-not-found",
-    ),
-    "conflict": (venv(requirements="['attrs==23.2.0', 'attrs==22.1.0']"), "requirements-conflict"),
-    "unreadable": (venv(requirements="['!!!']"), "invalid-requirement"),
-    "no such python": (
-        load("name: demo\nenvironment: {venv: {python: '3.1'}}", source="t"),
-        "python-not-found",
-    ),
-    "no such file": (
-        load("name: demo\nenvironment: {venv: {file: /nowhere/req.txt}}", source="t"),
-        "file-not-found",
-    ),
-    "no such prefix": (
-        load("name: demo\nenvironment: {prefix: {path: /nowhere}}", source="t"),
-        "environment-missing",
-    ),
-    "no kernel in prefix": (
-        load("name: demo\nlanguage: julia\nenvironment: {prefix: {path: /usr}}", source="t"),
-        "language-not-found",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", FAULTS, ids=FAULTS)
-def test_faults_have_their_own_code_and_leave_nothing(builder, home, case):
-    recipe, code = FAULTS[case]
-    with pytest.raises(UserError) as caught:
-        builder.create(recipe)
-    assert caught.value.code == code
-    assert names(home) == []
-
-
-def test_the_unknown_package_is_named(builder):
-    with pytest.raises(UserError) as caught:
-        builder.create(venv(requirements="[six, numpyy-with-a-typing-error]"))
-    assert "`numpyy-with-a-typing-error` does not exist" in caught.value.message
-
-
-def test_a_node_without_network_says_what_this_site_wants_done(builder):
-    site = replace(SiteConfig(), command="module load kernelwright; kernelwright")
-    environ = {
-        **builder.environ,
-        "UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple",
-        "UV_INDEX": "",
-        "UV_CACHE_DIR": str(builder.home / "c"),
-        "UV_HTTP_RETRIES": "0",
-    }
-    with pytest.raises(UserError) as caught:
-        replace(builder, environ=environ, site=site).create(venv())
-    assert caught.value.code == "index-unreachable"
-    assert "module load kernelwright; kernelwright create" in caught.value.hint
-
-
 def test_pip_conf_is_passed_on(home, tmp_path):
     from kernelwright.environments.pip_settings import uv_environment
 
@@ -260,173 +155,10 @@ def test_pip_conf_is_passed_on(home, tmp_path):
     )
 
 
-def test_policy_is_asked_before_anything_is_built(builder, home):
-    with pytest.raises(UserError):
-        replace(builder, site=SiteConfig(policy=Policy(kinds=("conda",)))).create(venv())
-    assert not (home / ".local/share/kernelwright/kernels").exists()
-
-
 # --- other languages ----------------------------------------------------------------------------
 
 
-def test_bash_kernel_in_a_prefix(builder, tmp_path):
-    prefix = tmp_path / "bash env"
-    subprocess.run(
-        [builder.runtime / "venv/bin/uv", "venv", "-q", "--python", "/usr/bin/python3", prefix],
-        check=True,
-        timeout=120,
-    )
-    subprocess.run(
-        [
-            builder.runtime / "venv/bin/uv",
-            "pip",
-            "install",
-            "-q",
-            "--python",
-            prefix / "bin/python",
-            "bash_kernel",
-        ],
-        check=True,
-        timeout=180,
-        env=builder.environ,
-    )
-    subprocess.run(
-        [prefix / "bin/python", "-m", "bash_kernel.install", "--prefix", prefix],
-        check=True,
-        timeout=60,
-        stdout=subprocess.DEVNULL,
-    )
-    builder.create(
-        load(
-            f"name: shell\nlanguage: bash\nenvironment: {{prefix: {{path: '{prefix}'}}}}",
-            source="t",
-        )
-    )
-    assert "42" in run_cell(builder, "shell", "echo $((6*7))")
-
-
-def test_r_of_debian(builder):
-    builder.create(load("name: r\nlanguage: r\nenvironment: {prefix: {path: /usr}}", source="t"))
-    assert "[1] 42" in run_cell(builder, "r", "print(6 * 7)")
-
-
-def test_a_recorded_julia_kernelspec_is_used_as_it_is(home, tmp_path):
-    from kernelwright.environments import layout
-
-    spec = tmp_path / "share/jupyter/kernels/julia-1.10"
-    spec.mkdir(parents=True)
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/julia").touch(0o755)
-    argv = [
-        "julia",
-        "-i",
-        "--color=yes",
-        "--project=@.",
-        "{resource_dir}/kernel.jl",
-        "{connection_file}",
-    ]
-    (spec / "kernel.json").write_text(
-        json.dumps({"argv": argv, "display_name": "Julia 1.10", "language": "julia"})
-    )
-    assert layout.language_command(tmp_path, "julia") == (
-        str(tmp_path / "bin/julia"),
-        "-i",
-        "--color=yes",
-        "--project=@.",
-        f"{spec}/kernel.jl",
-        "{connection_file}",
-    )
-
-
 # --- kills and full disks -----------------------------------------------------------------------
-
-CREATE = [
-    sys.executable,
-    "-m",
-    "kernelwright",
-    "create",
-    "venv",
-    "demo",
-    "six",
-    "--replace",
-    "--no-test",
-    "--progress",
-    "none",
-]
-
-
-def kill_during_create(builder, seconds):
-    env = {
-        **builder.environ,
-        "PYTHONPATH": str(ROOT / "lib"),
-        "KERNELWRIGHT_RUNTIME": str(builder.runtime),
-        "KERNELWRIGHT_HOME": str(builder.home),
-    }
-    child = subprocess.Popen(
-        CREATE,
-        env=env,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        child.wait(seconds)
-    except subprocess.TimeoutExpired:
-        os.kill(child.pid, signal.SIGKILL)
-    child.wait()
-
-
-def check_after_kill(builder):
-    """The old kernel works, the next call completes, and nothing is left over."""
-    owned = builder.store.find("demo")
-    generation = builder.store.generation(owned.id, owned.number)
-    assert (
-        subprocess.run(
-            [f"{generation.made.prefix}/bin/python", "-c", "import six, ipykernel"], timeout=60
-        ).returncode
-        == 0
-    )
-    replace(builder, test=False).create(venv(), replace=True)
-    folder = builder.store.data / "kernels" / builder.store.find("demo").id
-    assert all((folder / n / "complete").exists() for n in os.listdir(folder) if n.isdecimal())
-    assert not list(builder.store.specs.glob("**/.kw-*"))
-
-
-@pytest.mark.parametrize(
-    "number", [pytest.param(2, id="few"), pytest.param(40, id="many", marks=pytest.mark.soak)]
-)
-def test_sigkill_at_random_moments(builder, number):
-    begun = time.monotonic()
-    replace(builder, test=False).create(venv())
-    whole = time.monotonic() - begun
-    moments = random.Random(7)
-    for _ in range(number):
-        kill_during_create(builder, moments.uniform(0.05, whole))
-        check_after_kill(builder)
-
-
-def test_a_full_disk_leaves_the_old_kernel(builder, home, runtime):
-    if os.getuid() != 0:
-        pytest.skip("needs root to mount a small file system")
-    builder.create(venv())
-    data = home / ".local/share/kernelwright/kernels"
-    owned = builder.store.find("demo")
-    small = home / "small"
-    small.mkdir()
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", small], check=True, timeout=30
-    )
-    try:
-        site = replace(SiteConfig(), storage=replace(SiteConfig().storage, root=str(small)))
-        with pytest.raises(UserError) as caught:
-            replace(builder, site=site).create(venv(requirements="[attrs]"), replace=True)
-        assert caught.value.code == "disk-full"
-        assert os.listdir(small) in ([], ["cache"])
-    finally:
-        subprocess.run(["umount", "-l", small], check=True, timeout=30)
-    assert builder.store.find("demo").number == owned.number
-    assert "42" in run_cell(builder, "demo", "print(42)")
-    assert sorted(os.listdir(data)) == [owned.id]
 
 
 def test_a_home_with_spaces(tmp_path, runtime, uv_cache):
@@ -437,15 +169,6 @@ def test_a_home_with_spaces(tmp_path, runtime, uv_cache):
     )
     builder.create(venv())
     assert "42" in run_cell(builder, "demo", "print(42)")
-
-
-def test_a_read_only_home_is_a_clear_error(alice, runtime):
-    alice.run(["chmod", "555", alice.home])
-    answer = alice.run([runtime / "bin/kernelwright", "create", "venv", "demo"])
-    assert alice.run(["id", "-u"]).stdout.strip() != "0"
-    assert answer.status == 1 and answer.stderr.startswith("error: not-writable"), answer.stderr
-    assert "Traceback" not in answer.stderr
-    os.chmod(alice.home, 0o755)
 
 
 def test_an_unprivileged_user_makes_and_runs_a_kernel(alice, runtime):
@@ -460,34 +183,6 @@ def test_an_unprivileged_user_makes_and_runs_a_kernel(alice, runtime):
     index = alice.home / ".local/share/kernelwright/index.json"
     assert index.stat().st_mode & 0o777 == 0o600
     assert "mein-kern" in index.read_text()
-
-
-def test_an_unreadable_kernels_folder_is_no_traceback(alice, runtime):
-    kernels = alice.home / ".local/share/jupyter/kernels"
-    alice.run(["mkdir", "-p", kernels])
-    alice.run(["chmod", "000", kernels])
-    answer = alice.run([runtime / "bin/kernelwright", "list", "--json"])
-    assert answer.status == 0 and "Traceback" not in answer.stderr, answer.stderr
-    os.chmod(kernels, 0o755)
-
-
-def test_removing_a_running_kernel_leaves_its_files(builder, home):
-    from kernelwright.store.prune import remove_kernel
-
-    generation = builder.create(venv())
-    script = generation.folder / "launch.sh"
-    script.write_text("#!/bin/sh\necho up\nsleep 60 & wait\n")
-    child = subprocess.Popen([script], start_new_session=True, stdout=subprocess.PIPE)
-    assert child.stdout.readline() == b"up\n"
-    try:
-        assert remove_kernel(builder.store, generation.kernel_id) == 1
-        assert Path(generation.made.prefix).is_dir()
-    finally:
-        os.killpg(child.pid, signal.SIGKILL)
-        child.communicate()
-    assert remove_kernel(Store(home, SiteConfig(), {}), generation.kernel_id) == 0
-    assert not generation.folder.parent.exists()
-    shutil.rmtree(home / ".local", ignore_errors=True)
 
 
 def project(folder, name):
@@ -528,24 +223,3 @@ def test_a_requirements_file_with_paths_of_its_own(builder, tmp_path):
     assert [r["name"] for r in planned(builder, owned, recipe)] == ["six"]
     later = replace(builder, test=False).next_generation(owned, recipe)
     assert {"onepart", "otherpart", "six"} <= packages(later).keys(), "the file is gone"
-
-
-@pytest.mark.parametrize("path", ["/dev/zero", "{fifo}"])
-def test_a_requirements_file_without_an_end_is_not_read(builder, tmp_path, path):
-    os.mkfifo(tmp_path / "fifo")
-    file = path.format(fifo=tmp_path / "fifo")
-    recipe = load(f"name: demo\nenvironment:\n  venv: {{file: '{file}'}}\n", source="test")
-    with pytest.raises(UserError) as caught:
-        builder.create(recipe)
-    assert caught.value.code == "file-not-found"
-
-
-def test_a_folder_on_path_that_may_not_be_entered_is_passed_over(alice, runtime):
-    alice.run(["mkdir", "-m", "700", "closed"])
-    subprocess.run(["chown", "root:root", alice.home / "closed"], check=True)
-    path = f"{alice.home}/closed:/usr/bin:/bin"
-    answer = alice.run(
-        [runtime / "bin/kernelwright", "create", "venv", "x", "--python", "3.1", "--json"],
-        env={"PATH": path},
-    )
-    assert json.loads(answer.stdout)["error"]["code"] == "python-not-found", answer.stderr
