@@ -1,11 +1,17 @@
-"""Starts the preview as people do and gives its address."""
+"""Starts the preview as people do, gives its address, and visits it."""
 
+import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
+
+from portal.client import Person
+from portal.settings import BASE
 
 ROOT = Path(__file__).resolve().parent.parent
 FIXTURE = ROOT / "tests/portal/app"
@@ -46,3 +52,39 @@ def portal(home, *words, app=None, env=None):
             child.kill()
             raise
     assert errors == "", errors
+
+
+POST = f"{BASE}/batch_connect/sys/kernelwright/session_contexts"
+
+
+def visit(place, action):
+    """Run `action(person)`."""
+
+    async def go():
+        async with Person(place.address) as person:
+            return await action(person)
+
+    return asyncio.run(go())
+
+
+def render(app, action="evaluate", **more):
+    done = subprocess.run(
+        ["ruby", ROOT / "portal/render.rb"], input=json.dumps({"action": action, "app": str(app), **more}),
+        capture_output=True, text=True, timeout=60, cwd="/",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def root_of(place, card):
+    return place.home / "ondemand/data/sys/dashboard/batch_connect/sys/kernelwright/output" / card
+
+
+def log_of(place, card, word, seconds=60):
+    """output.log once `word` stands in it."""
+    until = time.monotonic() + seconds
+    log = root_of(place, card) / "output.log"
+    while not (log.exists() and word in log.read_text()):
+        assert time.monotonic() < until, log.read_text() if log.exists() else "no log"
+        time.sleep(0.05)
+    return log.read_text()
