@@ -7,9 +7,11 @@ import json
 import os
 import subprocess
 import sys
+from importlib.resources import files
 
 import pytest
 
+from kernelwright.session import jupyter_kernelwright_idle
 from kernelwright.session.server import CONFIG
 
 VALUES = {
@@ -24,7 +26,7 @@ c = Config()
 exec(compile(open(sys.argv[1]).read(), sys.argv[1], "exec"), {"get_config": lambda: c, "__file__": sys.argv[1]})
 import json, os
 print(json.dumps({"port": c.ServerApp.port, "xsrf": c.ServerApp.disable_check_xsrf, "origin": c.ServerApp.allow_origin, "token": c.IdentityProvider.token,
-    "required": c.PasswordIdentityProvider.password_required, "cull": c.MappingKernelManager.cull_idle_timeout, "root": c.ServerApp.allow_root,
+    "required": c.PasswordIdentityProvider.password_required, "cull": c.MappingKernelManager.cull_idle_timeout, "idle": "jupyter_kernelwright_idle" in sys.modules, "root": c.ServerApp.allow_root,
     "strict": "TRAITLETS_APPLICATION_RAISE_CONFIG_FILE_ERROR" in os.environ, "same": c.IdentityProvider.cookie_options["samesite"]}))
 """
 
@@ -59,7 +61,7 @@ def load(tmp_path):
 def test_what_is_set(load):
     done = load()
     assert json.loads(done.stdout) == {
-        "port": 1, "xsrf": False, "origin": "", "token": "", "required": True, "cull": 120, "root": os.geteuid() == 0, "strict": False, "same": "Strict",
+        "port": 1, "xsrf": False, "origin": "", "token": "", "required": True, "cull": 120, "idle": True, "root": os.geteuid() == 0, "strict": False, "same": "Strict",
     }, done.stderr  # fmt: skip
 
 
@@ -109,8 +111,15 @@ def test_values_of_somebody_else_are_refused(load, tmp_path):
     assert "server-config-unreadable" in load(path=str(other)).stderr
 
 
-def test_it_needs_nothing_of_ours():
-    tree = ast.parse(CONFIG.read_text())
+@pytest.mark.parametrize(
+    ("file", "needed"),
+    [
+        (CONFIG, {"jupyter_server", "jupyterlab"}),
+        (CONFIG.with_name("jupyter_kernelwright_idle.py"), {"jupyter_server", "tornado"}),
+    ],
+)
+def test_it_needs_nothing_of_ours(file, needed):
+    tree = ast.parse(file.read_text())
     names = {
         n.name.split(".")[0]
         for node in ast.walk(tree)
@@ -120,4 +129,9 @@ def test_it_needs_nothing_of_ours():
     names |= {
         node.module.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
     }
-    assert names - set(sys.stdlib_module_names) == {"jupyter_server", "jupyterlab"}
+    assert names - set(sys.stdlib_module_names) == needed
+
+
+def test_the_broker_is_known_by_what_its_launch_script_starts():
+    script = files("kernelwright.launch").joinpath("templates/base.sh.j2").read_bytes()
+    assert b" -m " + jupyter_kernelwright_idle.BROKER + b" " in script

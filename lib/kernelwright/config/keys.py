@@ -214,7 +214,7 @@ TABLE = Key(
             ),
             limits=Key(
                 "section",
-                "upper limits",
+                "upper limits; idle is for every kernel of a session",
                 {},
                 keys=LIMITS,
                 example='{ntasks: 64, time: "12:00:00", idle: 60}',

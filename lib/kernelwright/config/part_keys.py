@@ -30,7 +30,10 @@ ALLOCATION = {
 LIMITS = {
     "ntasks": integer("most tasks of one Slurm kernel", low=1),
     "time": text("longest walltime of a Slurm kernel", rule="time"),
-    "idle": integer("minutes without a running cell after which a Slurm kernel ends", low=1),
+    "idle": integer(
+        "minutes without a running cell after which a kernel ends, Slurm or not; its notebook is warned",
+        low=1,
+    ),
 }
 PARTITION = {
     "name": text("name as Slurm knows it", required=True, rule="slurm-word"),

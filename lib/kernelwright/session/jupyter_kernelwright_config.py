@@ -9,6 +9,7 @@ its defaults would listen on another port and print its token.
 from __future__ import annotations
 
 import base64
+import importlib.util
 import json
 import os
 import sys
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         """Put into this file's names by traitlets' loader."""
 
 
+IDLE = "jupyter_kernelwright_idle"  # the file beside this one
 OLDEST = 2  # jupyter_server 2 brought PasswordIdentityProvider and login_handler_class
 
 
@@ -124,7 +126,7 @@ def configure_login(c: Any, values: dict[str, Any]) -> None:
 
 
 def configure_kernels(c: Any, values: dict[str, Any]) -> None:
-    """Which kernel a new notebook has, and when one ends that nobody has open."""
+    """Which kernel a new notebook has, and when an idle one ends."""
     c.MultiKernelManager.default_kernel_name = values["default_kernel_name"]
     c.KernelSpecManager.ensure_native_kernel = bool(values["native_kernel"])
     if not values.get("keep_signatures", True):
@@ -132,9 +134,20 @@ def configure_kernels(c: Any, values: dict[str, Any]) -> None:
         c.NotebookNotary.db_file = ":memory:"
     if values.get("cull_idle"):
         c.MappingKernelManager.cull_idle_timeout = values["cull_idle"]
-        c.MappingKernelManager.cull_interval = min(300, max(10, values["cull_idle"] // 4))
-        c.MappingKernelManager.cull_connected = False  # who thinks for an hour keeps the kernel
+        c.MappingKernelManager.cull_interval = min(60, max(1, values["cull_idle"] // 10))
+        c.MappingKernelManager.cull_connected = False  # the file beside this one warns first
         c.MappingKernelManager.cull_busy = False
+        load_idle(c)
+
+
+def load_idle(c: Any) -> None:
+    """Take the extension that ends open kernels from its file: it is no module on anybody's search path."""
+    path = os.path.join(os.path.dirname(__file__), IDLE + ".py")
+    spec = importlib.util.spec_from_file_location(IDLE, path)
+    if spec is not None and spec.loader is not None:
+        module = sys.modules[IDLE] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        c.ServerApp.jpserver_extensions.update({IDLE: True})
 
 
 def configure(c: Any, values: dict[str, Any]) -> None:

@@ -88,6 +88,6 @@ def _enterable(folder: str | Path) -> bool:
 
 
 def cull_idle(site: SiteConfig) -> int:
-    """Seconds after which a kernel that nobody has open ends; 0 for never."""
+    """Seconds without a running cell after which a kernel ends; 0 for never."""
     minutes = site.slurm.limits.get("idle")
     return int(minutes * 60) if isinstance(minutes, (int, float)) and minutes > 0 else 0
