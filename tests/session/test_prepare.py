@@ -354,7 +354,8 @@ from pathlib import Path
 from pathlib import Path
 from kernelwright.cli import main
 assert main(["session", "prepare", sys.argv[1], "--dir", sys.argv[2], "--host", "127.0.0.1", "--port", "5000"]) == 0
-heavy = {"jupyter_client", "jinja2", "ruamel", "yaml", "rattler", "zmq", "tornado", "IPython", "kernelwright.builder"} & set(sys.modules)
+heavy = {"jupyter_client", "jinja2", "ruamel", "yaml", "rattler", "zmq", "tornado", "IPython", "kernelwright.builder",
+    "concurrent.futures", "difflib", "ssl", "_hashlib", "encodings.idna", "kernelwright.doctor", "kernelwright.catalog.templates"} & set(sys.modules)
 print(sorted(heavy))
 """
     environ = {

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kernelwright import catalog
+from kernelwright.catalog import templates
 from kernelwright.cli import main
 from kernelwright.config.load import load
 
@@ -84,7 +85,7 @@ def test_marwan_templates_give_the_jobs_that_people_ask_for(example, home):
     (site.shared / "envs/python/bin").mkdir(parents=True)
     assert site.run("site", "check")[0] == 0
     assert site.run("site", "compile")[0] == 0
-    recipe = catalog.instantiate(
+    recipe = templates.instantiate(
         site.site,
         "python-slurm",
         {"ntasks": "8", "partition": "gpu", "gpu": "a100", "account": "phys"},
@@ -97,7 +98,7 @@ def test_marwan_templates_give_the_jobs_that_people_ask_for(example, home):
         recipe.slurm.gres,
         recipe.slurm.account,
     ) == (8, "gpu", "gpu:a100:1", "phys")
-    plain = catalog.instantiate(site.site, "python-slurm", {}, name="sim")
+    plain = templates.instantiate(site.site, "python-slurm", {}, name="sim")
     assert (plain.slurm.ntasks, plain.slurm.partition, plain.slurm.gres) == (1, "defq", None)
 
     (home / "miniforge3/envs/analysis").mkdir(parents=True)
@@ -146,18 +147,18 @@ def test_nersc_script_kernels_start_and_the_image_template_is_hidden_where_its_r
     assert "python-modules: started in" in out
     assert "`shifter-image` is hidden: its check failed" in out
     with pytest.raises(Exception, match="cannot be used now"):
-        catalog.instantiate(site.site, "shifter-image", {"image": "ubuntu:24.04"})
+        templates.instantiate(site.site, "shifter-image", {"image": "ubuntu:24.04"})
     programs = site.base / "programs"
     programs.mkdir()
     (programs / "shifter").write_text("#!/bin/sh\n")
     (programs / "shifter").chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    recipe = catalog.instantiate(
+    recipe = templates.instantiate(
         site.site, "shifter-image", {"image": "ubuntu:24.04"}, name="image"
     )
     assert recipe.env["SHIFTER_IMAGE"] == "ubuntu:24.04"
     with pytest.raises(Exception, match="cannot be"):
-        catalog.instantiate(site.site, "shifter-image", {"image": "x:1; rm -rf /"}, name="image")
+        templates.instantiate(site.site, "shifter-image", {"image": "x:1; rm -rf /"}, name="image")
 
     script = home / "my-helper.sh"
     script.write_text(HELPER.replace("exec", f"export PATH={sys.prefix}/bin:$PATH\nexec"))
@@ -220,7 +221,7 @@ def test_mit_kernels_hand_over_to_their_successors_and_templates_pass_a_licence(
     folder = found["anaconda-2023"].folder
     assert catalog.resolve(found["anaconda-2023"]).problem is None
     assert stat.S_IMODE((folder / "kernel.json").stat().st_mode) == 0o644
-    recipe = catalog.instantiate(
+    recipe = templates.instantiate(
         site.site, "vendor-tools", {"packages": "scipy pandas", "licence": "1"}, name="tools"
     )
     assert recipe.environment.dependencies == ("python=3.12", "vendor-tools", "scipy", "pandas")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kernelwright import catalog
+from kernelwright.catalog import templates
 from kernelwright.catalog.answers import AnswerError, checked
 from kernelwright.catalog.expressions import env_folder, rendered
 from kernelwright.catalog.templates import describe
@@ -43,7 +43,7 @@ SITE = SiteConfig(form=Form(partitions=({"name": "defq"}, {"name": "gpu"})), tem
 
 
 def make(answers, **more):
-    return catalog.instantiate(SITE, "conda-slurm", answers, home=Path("/home/u"), **more)
+    return templates.instantiate(SITE, "conda-slurm", answers, home=Path("/home/u"), **more)
 
 
 def test_answers_become_a_recipe():
@@ -93,7 +93,7 @@ def test_hostile_text_stays_data(text):
         },
         SITE,
     )
-    recipe = catalog.fill_in(template, {"a": text}, name="k", home=Path("/home/u"))
+    recipe = templates.fill_in(template, {"a": text}, name="k", home=Path("/home/u"))
     assert recipe.environment.path == f"/x/{text}"
     assert dict(recipe.env) == {"ONE": text, "TWO": f"<{text}>"}
     assert load(dump(recipe), source="again") == recipe
@@ -164,12 +164,12 @@ def test_a_template_reaches_nothing_but_its_answers(source):
 
 
 def test_form_fields_become_answers_by_id():
-    template = catalog.template(SITE, "template:conda-slurm")
+    template = templates.find(SITE, "template:conda-slurm")
     fields = {p["id"]: "v" for p in template["parameters"]} | {
         "kwt_other_x_x": "no",
         "kw_title": "no",
     }
-    assert catalog.answers_from_form(template, fields) == dict.fromkeys(MARWAN["parameters"], "v")
+    assert templates.answers_from_form(template, fields) == dict.fromkeys(MARWAN["parameters"], "v")
 
 
 def test_a_fixed_value_is_not_asked_and_a_command_on_the_node_is_run_there():
@@ -183,10 +183,10 @@ def test_a_fixed_value_is_not_asked_and_a_command_on_the_node_is_run_there():
     }
     template = describe(entry, SITE)
     assert [p["ask"] for p in template["parameters"]] == [False, False]
-    recipe = catalog.fill_in(template, {}, name="k")
+    recipe = templates.fill_in(template, {}, name="k")
     assert (recipe.environment.path, recipe.env["N"]) == ("/opt/x", "n1")
     with pytest.raises(UserError):
-        catalog.fill_in(template, {"fixed": "/tmp/evil"}, name="k")
+        templates.fill_in(template, {"fixed": "/tmp/evil"}, name="k")
     broken = describe(
         entry
         | {
@@ -196,17 +196,17 @@ def test_a_fixed_value_is_not_asked_and_a_command_on_the_node_is_run_there():
         SITE,
     )
     with pytest.raises(UserError) as raised:
-        catalog.fill_in(broken, {}, name="k")
+        templates.fill_in(broken, {}, name="k")
     assert raised.value.code == "site-command-failed"
 
 
 def test_hidden_and_unknown_templates_are_refused_in_words():
     off = replace(SITE, slurm=SlurmConfig(submit="none"))
     with pytest.raises(UserError) as raised:
-        catalog.instantiate(off, "conda-slurm", {"env": "/a"})
+        templates.instantiate(off, "conda-slurm", {"env": "/a"})
     assert (raised.value.code, "slurm.submit" in raised.value.message) == ("template-hidden", True)
     with pytest.raises(UserError) as raised:
-        catalog.instantiate(SITE, "conda-slrm", {})
+        templates.instantiate(SITE, "conda-slrm", {})
     assert (raised.value.code, raised.value.hint) == (
         "no-such-template",
         "did you mean `conda-slurm`?",

@@ -24,6 +24,7 @@ FLOORS = {
     "process": 1,
     "recipe": 1,
     "node": 1,
+    "mounts": 1,
     "config": 2,
     "modules": 2,
     "environments": 2,

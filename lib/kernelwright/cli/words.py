@@ -26,7 +26,7 @@ def recipe_from(args: argparse.Namespace, context: Context) -> Recipe:
     if args.kind == "recipe":
         recipe = load(_read(args.file), source=args.file if args.file != "-" else "standard input")
     elif args.kind == "template":
-        from ..catalog import instantiate
+        from ..catalog.templates import instantiate
 
         recipe = instantiate(
             context.site, args.template, pairs(args.answers, "answer"), name=args.name

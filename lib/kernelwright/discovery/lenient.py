@@ -116,8 +116,7 @@ def _load(text: str) -> tuple[Any, tuple[Fault, ...]]:
 _QUOTES = '"\u201c\u201d\u201e\u201f\u2033\uff02'
 _SINGLE = "'\u2018\u2019\u201a\u201b"
 _END = r"(?=\s*(?:[:,\]}#]|//|/\*|$))"
-_TOKEN = re.compile(
-    rf"""
+_TOKEN = rf"""
     (?P<comment>//[^\n]* | \#[^\n]* | /\*(?:.*?\*/|.*))
   | (?P<string>"(?:[^"\\\n]|\\.){{0,2000}}"{_END})
   | (?P<smart>[{_QUOTES}](?:[^{_QUOTES}\n\\]|\\.){{0,2000}}[{_QUOTES}]{_END})
@@ -128,9 +127,7 @@ _TOKEN = re.compile(
   | (?P<comma>,)
   | (?P<blank>[ \t\r\n]+)
   | (?P<other>\\.|.)
-    """,
-    re.VERBOSE | re.DOTALL | re.MULTILINE,
-)
+"""  # compiled where a file needs it
 _WORDS = {"True": "true", "False": "false", "None": "null"}
 _FORGIVEN = {
     "comment": ("kernelspec-comment", "a comment"),
@@ -147,7 +144,7 @@ def _rewrite(text: str) -> tuple[str, tuple[Fault, ...]]:
     pieces: list[str] = []
     found: dict[str, Fault] = {}
     line, comma = 1, -1
-    for match in _TOKEN.finditer(text):
+    for match in re.finditer(_TOKEN, text, re.VERBOSE | re.DOTALL | re.MULTILINE):
         kind, token = str(match.lastgroup), match.group()
         if kind in _FORGIVEN:
             code, what = _FORGIVEN[kind]

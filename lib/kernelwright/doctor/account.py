@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 from .. import paths, process
 from ..errors import Problem, UserError
+from ..mounts import NETWORK
 from ..store.atomic import read_json
 from ..store.lock import STALE, describe
-from .subject import NETWORK, text_of
+from .subject import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

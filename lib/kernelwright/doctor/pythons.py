@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from ..environments import layout
 from ..errors import Problem
-from .subject import NETWORK, text_of
+from ..mounts import NETWORK
+from .subject import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

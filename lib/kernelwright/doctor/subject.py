@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..discovery import shapes
 from ..discovery.kernelspec_file import read
+from ..mounts import LIST, Mounts
 from ..store.atomic import read_json
 
 if TYPE_CHECKING:
@@ -20,21 +21,6 @@ if TYPE_CHECKING:
     from ..model import Kernel
 
 SCRIPT_LIMIT = 1 << 16  # bytes of a start script that are looked at
-NETWORK = frozenset(
-    {
-        "nfs",
-        "nfs4",
-        "lustre",
-        "gpfs",
-        "beegfs",
-        "cifs",
-        "smb3",
-        "fuse.sshfs",
-        "afs",
-        "ceph",
-        "panfs",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -45,27 +31,16 @@ class Around:
     environ: Mapping[str, str]
     site: SiteConfig
     runtime: Path
-    mountinfo: str = "/proc/self/mountinfo"
+    mountinfo: str = LIST
 
     @cached_property
-    def mounts(self) -> list[tuple[str, str, str]]:
-        """(mount point, file system type, options), longest mount point first."""
-        found = []
-        for line in text_of(self.mountinfo, 1 << 20).splitlines():
-            fields = line.split()
-            if "-" in fields[6:] and len(fields) > fields.index("-", 6) + 3:
-                dash = fields.index("-", 6)
-                options = f"{fields[5]},{fields[dash + 3]}"
-                found.append((_unescaped(fields[4]), fields[dash + 1], options))
-        return sorted(found, key=lambda mount: -len(mount[0]))
+    def mounts(self) -> Mounts:
+        """The file systems of this node."""
+        return Mounts(self.mountinfo)
 
     def file_system(self, path: str) -> tuple[str, str]:
         """Type and options of the file system that `path` lies on; ("", "") when unknown."""
-        real = os.path.realpath(path)
-        for point, kind, options in self.mounts:
-            if real == point or real.startswith(point.rstrip("/") + "/"):
-                return kind, options
-        return "", ""
+        return self.mounts.file_system(path)
 
     @cached_property
     def jupyter_runtime(self) -> str:
@@ -186,7 +161,3 @@ def is_text(path: str) -> bool:
     """Whether `path` is a regular file that seems to be text."""
     head = text_of(path, 512)
     return bool(head) and "\x00" not in head and not head.startswith("\x7fELF")
-
-
-def _unescaped(point: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), point)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
@@ -132,6 +131,8 @@ def recipe_hash(recipe: Recipe, *, files: tuple[bytes, ...] = ()) -> str:
     `files` are the contents of the files that the recipe names; the same request then finds what was
     built, and an edited environment file does not.
     """
+    import hashlib
+
     bare = replace(recipe, name="x", display_name=None, description=None, slurm=None)
     digest = hashlib.sha256(json.dumps(to_mapping(bare), sort_keys=True).encode())
     for content in files:

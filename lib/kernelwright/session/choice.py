@@ -5,7 +5,6 @@ The form's list is only a hint (hours old on some dashboards): what is chosen is
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,6 +82,8 @@ def find(value: str, kernels: Iterable[Kernel], offered: Iterable[Offer]) -> Cho
         return min(matching, key=lambda choice: ORIGINS.index(choice.origin))
     if colon and rest == NATIVE and origin == "jupyter":
         return Choice("jupyter", NATIVE, None)
+    import difflib
+
     near = difflib.get_close_matches(rest or value, [c.name for c in known], n=1)
     raise UserError(
         "no-such-kernel",

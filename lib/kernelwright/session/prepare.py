@@ -9,15 +9,16 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..catalog import central
+from ..catalog.central import central
 from ..discovery import discover
 from ..errors import Problem, UserError, as_called
+from ..mounts import NETWORK, Mounts
 from . import choice, job, kernel_jobs, notices, places, request, server, specs
+from .aside import Aside
 from .card import Report, last_lines
 from .starting import Known, Started, start_with
 
@@ -62,24 +63,25 @@ def _prepare(session: Session, report: Report, *, host: str, port: str) -> bool:
     of_jobs = kernel_jobs.variables(asked, session.site)
     where = server.address(host, port)
     server.private_file(session.private / "oom", str(job.oom_kills()))
-    with ThreadPoolExecutor(2) as pool:  # argon2 and Slurm take their time beside everything else
-        secrets = pool.submit(server.new_secrets, session.private)
-        ends = pool.submit(job.ends_at, session.environ, ask=report.ends_at is None)
-        known = look(session, arranged)
-        started, report, own = _choose(
-            session, asked, replace(report, interface=asked.interface), known
-        )
-        folder, trouble = notices.working_folder(asked, session.home, session.root)
-        command, other = server.command(session.site, session.runtime, asked.interface)
-        values = {
-            **folder,
-            **secrets.result(),
-            "default_url": "/tree" if command[-1] == "notebook" else "/lab",
-            "default_kernel_name": started.name,
-            "native_kernel": True,
-            "keep_signatures": not arranged.moved,
-            "cull_idle": notices.cull_idle(session.site),
-        }
+    # argon2 and Slurm take their time beside everything else
+    server.load_argon2()
+    secrets = Aside(lambda: server.new_secrets(session.private))
+    ends = Aside(lambda: job.ends_at(session.environ, ask=report.ends_at is None))
+    known = look(session, arranged)
+    started, report, own = _choose(
+        session, asked, replace(report, interface=asked.interface), known
+    )
+    folder, trouble = notices.working_folder(asked, session.home, session.root)
+    command, other = server.command(session.site, session.runtime, asked.interface)
+    values = {
+        **folder,
+        **secrets.result(),
+        "default_url": "/tree" if command[-1] == "notebook" else "/lab",
+        "default_kernel_name": started.name,
+        "native_kernel": True,
+        "keep_signatures": not arranged.moved,
+        "cull_idle": notices.cull_idle(session.site),
+    }
     server.write_values(arranged, where, values)
     variables = {**server.environment(arranged, session.environ), **of_jobs}
     server.write_start(arranged, session.site, command, asked.modules, variables)
@@ -93,10 +95,7 @@ def _prepare(session: Session, report: Report, *, host: str, port: str) -> bool:
 
 def on_network(session: Session) -> bool:
     """Whether the home lies on a file system whose locks may hang."""
-    from ..doctor.subject import NETWORK, Around
-
-    around = Around(session.home, session.environ, session.site, session.runtime)
-    return around.file_system(str(session.home))[0] in NETWORK
+    return Mounts().file_system(str(session.home))[0] in NETWORK
 
 
 def look(session: Session, arranged: Places) -> Known:

@@ -52,9 +52,9 @@ def recipe(
 def _from_template(
     request: Request, name: str, site: SiteConfig, home: Path, environ: Mapping[str, str]
 ) -> Recipe:
-    from ..catalog import answers_from_form, fill_in, template
+    from ..catalog.templates import answers_from_form, fill_in, find
 
-    found = template(site, name)
+    found = find(site, name)
     fields = {
         k: request.text(k) for k in request.answers if k.startswith("kwt_") and request.text(k)
     }

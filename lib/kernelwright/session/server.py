@@ -10,12 +10,12 @@ import base64
 import json
 import os
 import re
-import secrets
 import shlex
 import socket
 import string
 from dataclasses import dataclass
 from pathlib import Path
+from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Problem, UserError
@@ -70,7 +70,8 @@ def listen_on(host: str) -> str:
     Debian's /etc/hosts maps a node's own name to 127.0.1.1, which the web node cannot reach.
     """
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        # bytes: a text would be looked at as an international name, with a module of its own
+        found = socket.getaddrinfo(host.encode(), None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return ANYWHERE
     addresses = [
@@ -83,9 +84,15 @@ def listen_on(host: str) -> str:
 
 def new_password() -> str:
     """A password that is also a plain YAML word: OOD writes it into connection.yml without quotes."""
+    choice = SystemRandom().choice  # the source of `secrets`, which imports OpenSSL for it: 3 ms
     alphabet = string.ascii_letters + string.digits
-    rest = "".join(secrets.choice(alphabet) for _ in range(PASSWORD_LETTERS - 1))
-    return secrets.choice(string.ascii_letters) + rest
+    rest = "".join(choice(alphabet) for _ in range(PASSWORD_LETTERS - 1))
+    return choice(string.ascii_letters) + rest
+
+
+def load_argon2() -> None:
+    """Import what `hash_password` needs: in a thread beside a busy one an import waits at each of its steps."""
+    import argon2.low_level  # noqa: F401
 
 
 def hash_password(password: str) -> str:
@@ -128,7 +135,7 @@ def new_secrets(private: Path) -> dict[str, str]:
     private_file(private / "password", password + "\n")
     return {
         "hashed_password": hash_password(password),
-        "cookie_secret": base64.b64encode(secrets.token_bytes(32)).decode("ascii"),
+        "cookie_secret": base64.b64encode(os.urandom(32)).decode("ascii"),
     }
 
 

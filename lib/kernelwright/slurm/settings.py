@@ -7,7 +7,6 @@ session (KERNELWRIGHT_SLURM); the site's limits hold for the result.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from dataclasses import asdict, fields, replace
@@ -93,6 +92,8 @@ def parse_settings(text: str) -> SlurmSettings:
         key = key.lower().replace("-", "_").lstrip("_")
         if equals and (key in KEYS or last is None or not _continues(piece, last)):
             if key not in KEYS:
+                import difflib
+
                 near = difflib.get_close_matches(key, KEYS, n=1)
                 raise UsageError(
                     "slurm-settings",
@@ -224,6 +225,8 @@ def check_limits(settings: SlurmSettings, site: SlurmConfig) -> None:
     if site.partitions and settings.partition:
         for name in settings.partition.split(","):
             if name not in site.partitions:
+                import difflib
+
                 near = difflib.get_close_matches(name, site.partitions, n=1)
                 raise UserError(
                     "slurm-limit",
