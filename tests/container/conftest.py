@@ -19,17 +19,11 @@ from pathlib import Path
 import pytest
 
 from container.imagery import Imagery
+from parts import missing
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SHARED = Path("/var/tmp/kernelwright-tests")
 DRIVER = Path(__file__).with_name("drive.py")
-
-
-def missing(what):
-    """Say loudly which part is missing; where CI installs it, that is a failure."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"CI lacks a part that it installs: {what}", pytrace=False)
-    pytest.skip(f"NOT TESTED: {what}")
 
 
 @pytest.fixture(scope="session")

@@ -88,7 +88,8 @@ def test_output_is_made_harmless_and_short():
 
 
 def test_every_rule_is_shown_by_a_case():
-    shown = {case[0] for case in STARTS} | {"module-missing", "module-not-loadable", "script-crlf"}
+    modules = {"module-missing", "module-not-loadable", "module-conflict"}  # test_modules.py
+    shown = {case[0] for case in STARTS} | modules | {"script-crlf"}
     assert {rule.code for rule in RULES} <= shown
 
 

@@ -41,9 +41,9 @@ kw_source_modules() {
 kw_module() { # use FOLDER... | load NAME...
   local name before
   kw_step="module $*"
-  if [[ $1 == use || -n ${LMOD_CMD-} ]]; then
+  if [[ $1 == use || -n ${LMOD_CMD-}${MODULES_CMD-} ]]; then
     module "$@" || kw_fail module-failed
-  else # Environment Modules before 4 return 0 for a module that does not exist
+  else # Environment Modules before 4, which set neither, return 0 for a module that does not exist
     shift
     for name; do
       before=${LOADEDMODULES-}
