@@ -34,11 +34,12 @@ class Kernel:
     env: dict
     user: object = None
     cwd: Path = Path("/")
+    key: str = "kernel-0123"
 
     def __post_init__(self):
         runtime = Path(self.env["HOME"]) / "jupyter-runtime"
         runtime.mkdir(exist_ok=True)
-        file = runtime / "kernel-0123.json"
+        file = runtime / f"{self.key}.json"
         self.manager = KernelManager(connection_file=str(file))
         words = self.user.prefix() if self.user else []
         self.manager._kernel_spec = KernelSpec(

@@ -1,7 +1,7 @@
 """The files of a generation that start its kernel: launch.sh and what it sources and runs.
 
 launch.sh holds only what is this kernel's own, so that its owner can read it from top to bottom;
-start.sh, watch.sh, modules.sh and entry.py are the same for all kernels and lie beside it, so that a kernel
+start.sh, watch.sh, modules.sh, hooks.sh and entry.py are the same for all kernels and lie beside it, so that a kernel
 starts without our runtime and an upgrade of the runtime changes no kernel under its owner's feet.
 """
 
@@ -85,6 +85,8 @@ def render(
     }
     if command.template == "container":
         files["container.sh"] = _read("container.sh")
+    if command.hooks:
+        files["hooks.sh"] = _read("hooks.sh")
     if (
         recipe.modules.load
         or recipe.modules.use

@@ -71,6 +71,7 @@ def deciding(folder: Path) -> Iterator[Path]:
                 "watch.sh",
                 "entry.py",
                 "modules.sh",
+                "hooks.sh",
                 "container.sh",
                 "env/bin",
             )

@@ -57,7 +57,8 @@ kw_module() { # use FOLDER... | load NAME...
 kw_compare_modules() { # with what the first start of this generation loaded
   local made
   if [[ -r $kw_generation/modules.loaded ]]; then
-    IFS= read -r made <"$kw_generation/modules.loaded"
+    # half a line: another start is writing it just now
+    IFS= read -r made <"$kw_generation/modules.loaded" || return 0
     [[ $made == "${LOADEDMODULES-}" ]] || export KERNELWRIGHT_MODULES_MADE=$made
   elif [[ -O $kw_generation && $kw_mode == kernel ]]; then
     { printf '%s\n' "${LOADEDMODULES-}" >"$kw_generation/modules.loaded"; } 2>/dev/null
