@@ -62,7 +62,7 @@ def configure(verb: str, parser: argparse.ArgumentParser) -> None:
         help="requirements.txt or pyproject.toml",
     )
     made["venv"].add_argument(
-        "--python", metavar="VERSION", help="3.12, or the path of an interpreter"
+        "--python", metavar="VERSION", help="3.12, 3.12.4, '>=3.10', or the path of an interpreter"
     )
     made["container"].add_argument(
         "image", metavar="IMAGE", help="docker://org/name:tag or a .sif path"

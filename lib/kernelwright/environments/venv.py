@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import process
 from ..errors import UserError
 from ..model import Command, Made, VenvSpec
 from ..progress import Silent
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from ..progress import Progress
     from .base import Choice, Place
 
+_PLAIN = re.compile(
+    r"=?=?\s*(\d+(?:\.\d+)?)(?:\.\*)?"
+)  # a version of Python without its third part
 LAUNCHER = ("-m", "ipykernel_launcher", "-f", "{connection_file}")
 
 
@@ -186,17 +190,43 @@ def find_python(wanted: str | None, place: Place) -> Path:
         if os.access(path, os.X_OK) and path.is_file():
             return path
         raise UserError("python-not-found", f"the interpreter `{path}` cannot be run")
-    version = wanted.lower().removeprefix("python").strip(" =") if wanted else None
+    asked = wanted.lower().removeprefix("python").strip() if wanted else None
     known = pythons(place)
     for path, have in known.items():
-        if version is None or have == version or version.startswith(have + "."):
+        if asked is None or _fits(asked, have, path):
             return path
+    exact = asked is not None and _PLAIN.fullmatch(asked) is None
+    there = {_full_version(path, have) if exact else have for path, have in known.items()}
     raise UserError(
         "python-not-found",
-        f"there is no Python {version or ''} on this node".replace("  ", " "),
-        context={"there are": ", ".join(sorted(set(known.values()))) or "none"},
+        f"there is no Python {asked or ''} on this node".replace("  ", " "),
+        context={"there are": ", ".join(sorted(there)) or "none"},
         hint="choose one of these, or make a conda kernel, which brings its own Python",
     )
+
+
+def _fits(asked: str, have: str, path: Path) -> bool:
+    """Whether the Python `have` (X.Y) at `path` is what was asked for: 3, 3.11, 3.11.9, >=3.10,<3.13.
+
+    Only where X.Y does not decide it is the interpreter asked for its whole version.
+    """
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    if plain := _PLAIN.fullmatch(asked):
+        return f"{have}.".startswith(f"{plain[1]}.")
+    if re.match(r"=?\d", asked):  # conda's writing: 3.11.9 and =3.11.9
+        asked = f"=={asked.lstrip('=')}"
+    try:
+        return SpecifierSet(asked).contains(_full_version(path, have), prereleases=True)
+    except InvalidSpecifier:
+        return False
+
+
+def _full_version(path: Path, have: str) -> str:
+    """X.Y.Z of an interpreter by its own words; X.Y where it says nothing."""
+    code = "import platform; print(platform.python_version().rstrip('+'))"
+    said = process.run([str(path), "-I", "-S", "-c", code], timeout=30).stdout.strip()
+    return said if re.match(r"\d+\.\d+\.\d+", said) else have
 
 
 def pythons(place: Place) -> dict[Path, str]:

@@ -26,7 +26,7 @@ CONDA_COMMAND = re.compile(r"(?m)^\W*(?:sudo\s+)?(?:conda|mamba|micromamba|pixi)
 SINGLE = re.compile(
     r"([A-Za-z0-9._\[\],-]+?)\s*=\s*([A-Za-z0-9._*+!]+)(?:=[^=]*)?"
 )  # conda's name=version
-PYTHON = re.compile(r"python\s*(?:={1,2}|~=)?\s*([23](?:\.\d+){0,2})(?:\.\*)?")
+PYTHON = re.compile(r"python\s*(?:={0,2}\s*(\d+(?:\.\d+){0,2})(?:\.\*)?|([<>!~]=?[\d.,<>=!~*\s]+))")
 
 
 def recipe(
@@ -101,7 +101,7 @@ def _for_pip(words: list[str]) -> dict[str, Any]:
     python = None
     for word in words:
         if match := PYTHON.fullmatch(word):
-            python = ".".join(match[1].split(".")[:2])
+            python = match[1] or "".join(match[2].split())
         elif word.lower() == "python":
             continue
         elif (match := SINGLE.fullmatch(word)) and "://" not in word:

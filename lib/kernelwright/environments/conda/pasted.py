@@ -114,7 +114,7 @@ def _plain(line: str) -> list[str]:
     """A line without a command: names with commas or blanks between, or one spec with its constraint."""
     parts = [
         re.sub(r"^(['\"])(.*)\1$", r"\2", p.strip())
-        for p in re.split(r",\s+|,$|(?<=[A-Za-z0-9\]*]),(?=[A-Za-z])", line)
+        for p in re.split(r",\s+(?![<>=!~])|,$|(?<=[A-Za-z0-9\]*]),(?=[A-Za-z])", line)
         if p.strip()
     ]
     specs: list[str] = []
