@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from kernelwright.config.model import SiteConfig
 from kernelwright.discovery import discover
-from kernelwright.doctor.notebook import answer, read_notebook
+from kernelwright.doctor.notebook import answer
+from kernelwright.doctor.notebook_file import read_notebook
 from kernelwright.errors import UserError
 
 
@@ -123,7 +125,8 @@ def test_a_name_that_cannot_be_ours(tmp_path: Path) -> None:
     assert told.command is not None
     assert told.command[2] == "my-env-rna"
     assert (
-        answer(read_notebook(str(notebook(tmp_path / "r.ipynb", language="R"))), []).command is None
+        answer(read_notebook(str(notebook(tmp_path / "j.ipynb", language="julia"))), []).command
+        is None
     )
 
 
@@ -148,6 +151,114 @@ def test_odd_metadata(tmp_path: Path, metadata: dict) -> None:
     told = answer(read_notebook(str(tmp_path / "a.ipynb")), [])
     assert told.exact is None
     assert told.command is not None
+
+
+def raw(path: Path, **keys: object) -> str:
+    path.write_text(json.dumps({"metadata": {}, "nbformat": 4, **keys}))
+    return str(path)
+
+
+def code(*sources: str) -> list[dict]:
+    return [{"cell_type": "code", "source": source} for source in sources]
+
+
+def test_worksheets_of_format_3(tmp_path: Path) -> None:
+    cells = [
+        {"cell_type": "code", "language": "python", "input": ["import numpy\n", "import pandas as pd"]},
+        {"cell_type": "markdown", "source": ["import nothing"]},
+    ]  # fmt: skip
+    path = raw(
+        tmp_path / "old.ipynb", metadata={"name": ""}, nbformat=3, worksheets=[{"cells": cells}, 7]
+    )
+    wanted = read_notebook(path)
+    assert (wanted.name, wanted.language, wanted.imports) == ("", "python", ("numpy", "pandas"))
+
+
+def test_only_cells_of_this_kernel_count(tmp_path: Path) -> None:
+    (tmp_path / "helper.py").touch()
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab/__init__.py").touch()
+    cells = code(
+        "%%bash\nimport foo\nfrom bar",
+        "%%javascript\nimport a from 'b'",
+        "%%writefile x.py\nimport hidden",
+        "%%time\nimport numpy",
+        "!pip install rich\n%load_ext autoreload\nimport rich; import attrs",
+        '"""\nimport docstring\n"""\n# import comment',
+        "import helper, lab.tools",
+        "import (\n\x00",
+    )
+    wanted = read_notebook(raw(tmp_path / "a.ipynb", cells=cells))
+    assert wanted.imports == ("numpy", "rich", "attrs")
+
+
+def test_libraries_of_r(tmp_path: Path) -> None:
+    text = "suppressMessages(library(ggplot2)); require('dplyr')\nlibrary(stats)\n# library(no)\n"
+    told = answer(read_notebook(raw(tmp_path / "plots.ipynb", cells=code(text))), [])
+    assert (told.wanted.language, told.wanted.imports) == ("r", ("ggplot2", "dplyr"))
+    assert told.command == tuple("create conda plots r-ggplot2 r-dplyr --language r".split())
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "it is empty"),
+        (b"<!DOCTYPE html>\n<html>", "it is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "a pointer of Git LFS"),
+        (b'{"cells": [\n<<<<<<< HEAD\n{}\n=======\n', "an unresolved merge conflict"),
+        ('{"metadata": {}, "x": "é"}'.encode("latin-1"), "not UTF-8"),
+        (b"\x7fELF" + bytes(range(256)) * 400, "not UTF-8"),
+        (b'{"metadata": {},\n"cells": [', "not JSON (line 2)"),
+        (b"[" * 200_000, "nested too deeply"),
+        (b"[1]", "it has no metadata"),
+    ],
+)
+def test_what_it_is_instead(tmp_path: Path, data: bytes, why: str) -> None:
+    (tmp_path / "a.ipynb").write_bytes(data)
+    with pytest.raises(UserError) as caught:
+        read_notebook(str(tmp_path / "a.ipynb"))
+    assert why in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["..", "../../etc; $(touch x)", "-rf", "a\nb\x1b[31m", "\ud800"])
+def test_a_hostile_name(tmp_path: Path, name: str) -> None:
+    metadata = {"kernelspec": {"name": name, "display_name": "--help", "language": "python"}}
+    kernel(tmp_path, "full", "numpy")
+    path = raw(tmp_path / "a.ipynb", metadata=metadata)
+    told = answer(read_notebook(path), kernels(tmp_path))
+    assert told.exact is None
+    assert told.command == ("create", "venv", "help", "--display-name=--help")
+    assert told.wanted.name.isprintable()
+
+
+def test_huge_cells_and_outputs_take_bounded_time(tmp_path: Path) -> None:
+    cells = code(
+        "import numpy",
+        "import " + "a, " * 10_000_000,
+        "'''" * 3_000_000,
+        " \n" * 2_000_000,
+        *(f"import pkg{number}" for number in range(20_000)),
+    )
+    cells[0]["outputs"] = [{"data": {"image/png": "A" * 20_000_000}}]
+    path = raw(tmp_path / "a.ipynb", cells=cells)
+    begun = time.process_time()
+    wanted = read_notebook(path)
+    assert time.process_time() - begun < 4
+    assert wanted.imports[:3] == ("numpy", "a", "pkg0")
+    assert len(wanted.imports) == 100
+
+
+def test_one_that_names_no_kernel(tmp_path: Path) -> None:
+    kernel(tmp_path, "full", "numpy")
+    environ = {"HOME": str(tmp_path), "KERNELWRIGHT_HOME": str(tmp_path), "PATH": "/bin"}
+    path = raw(tmp_path / "mine.ipynb", cells=code("import numpy"))
+    argv = [sys.executable, "-m", "kernelwright", "doctor", path]
+    done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=120)
+    said = "names no kernel, Jupyter asks for one; its language is python (by its cells)"
+    assert said in done.stdout
+    assert "no kernel of that name" not in done.stdout
+    assert "near: full" in done.stdout
+    assert "make it: kernelwright create venv mine numpy" in done.stdout
 
 
 def test_the_command(tmp_path: Path) -> None:

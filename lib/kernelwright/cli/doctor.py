@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ..doctor import Diagnosis
     from ..doctor.notebook import Answer
+    from ..doctor.notebook_file import Wanted
     from ..doctor.subject import Around
     from .context import Context
 
@@ -140,7 +141,8 @@ def _show_problems(problems: Iterable[Problem], context: Context) -> None:
 def _notebook(args: argparse.Namespace, context: Context) -> int:
     from ..discovery import discover
     from ..doctor import examine_kernel
-    from ..doctor.notebook import answer, read_notebook
+    from ..doctor.notebook import answer
+    from ..doctor.notebook_file import read_notebook
 
     kernels = discover(home=context.home, environ=context.environ, site=context.site)
     told = answer(read_notebook(args.names[0]), kernels)
@@ -181,9 +183,15 @@ def _answer_json(told: Answer, exact: Diagnosis | None) -> dict[str, Any]:
 def _show_answer(told: Answer, exact: Diagnosis | None, context: Context) -> None:
     wanted = told.wanted
     title = f" ({wanted.title})" if wanted.title and wanted.title != wanted.name else ""
-    context.out(
-        f"{wanted.path} asks for the kernel `{wanted.name or '?'}`{title}, language {wanted.language or 'unknown'}"
-    )
+    language = f"{wanted.language}{' (by its cells)' if wanted.guessed else ''}"
+    if wanted.name:
+        context.out(
+            f"{wanted.path} asks for the kernel `{wanted.name}`{title}, language {language}"
+        )
+    else:
+        context.out(
+            f"{wanted.path} names no kernel, Jupyter asks for one; its language is {language}"
+        )
     if exact is not None:
         alias = next((p for p in exact.problems if p.code == "kernel-alias"), None)
         context.out(
@@ -192,7 +200,7 @@ def _show_answer(told: Answer, exact: Diagnosis | None, context: Context) -> Non
         _show_problems(exact.problems, context)
         if not exact.broken:
             return
-    else:
+    elif wanted.name:
         context.out("you have no kernel of that name")
     for match in told.nearest:
         lacks = f"; it lacks {', '.join(match.missing[:8])}" if match.missing else ""
@@ -204,6 +212,12 @@ def _show_answer(told: Answer, exact: Diagnosis | None, context: Context) -> Non
     if told.command:
         context.out(f"  make it: kernelwright {shlex.join(told.command)}")
         context.out("  or let it be made: `kernelwright doctor NOTEBOOK.ipynb --make`")
+    else:
+        context.out(f"  make it over an environment that has {wanted.language}: {_over(wanted)}")
+
+
+def _over(wanted: Wanted) -> str:
+    return f"`kernelwright create prefix NAME DIR --language {shlex.quote(wanted.language)}`"
 
 
 def _make(told: Answer, context: Context) -> int:
@@ -213,7 +227,7 @@ def _make(told: Answer, context: Context) -> int:
         raise UserError(
             "cannot-make",
             f"a kernel for the language `{told.wanted.language}` cannot be made from a list of packages",
-            hint="make a conda kernel with it: `kernelwright create conda NAME`",
+            hint=f"make it over an environment that has it: {_over(told.wanted)}",
         )
     context.say(f"kernelwright {shlex.join(told.command)}")
     return main(list(told.command))

@@ -1,17 +1,16 @@
-"""Which kernel a notebook asks for, who has it, what comes nearest, and how it could be made."""
+"""Who has the kernel that a notebook asks for, what comes nearest, and how it could be made."""
 
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..discovery.kernelspec_file import read, read_bytes
+from ..discovery.kernelspec_file import read
 from ..environments import layout
 from ..errors import UserError
 from ..recipe import check_name, propose_name
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..model import Kernel
+    from .notebook_file import Wanted
 
-LIMIT = 256 << 20  # bytes of a notebook
 # import name -> distribution, where they differ
 DISTRIBUTIONS = {
     "sklearn": "scikit-learn", "cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml", "bs4": "beautifulsoup4",
@@ -29,18 +28,6 @@ DISTRIBUTIONS = {
     "OpenSSL": "pyopenssl", "docx": "python-docx", "mpl_toolkits": "matplotlib", "pylab": "matplotlib",
     "IPython": "ipython", "attr": "attrs", "Crypto": "pycryptodome", "dotenv": "python-dotenv", "umap": "umap-learn",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What a notebook says about its kernel, and what its cells import."""
-
-    path: str
-    name: str
-    title: str
-    language: str
-    version: str | None
-    imports: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -61,63 +48,6 @@ class Answer:
     exact: Kernel | None
     nearest: tuple[Match, ...]
     command: tuple[str, ...] | None
-
-
-def read_notebook(path: str) -> Wanted:
-    """The kernel that a notebook asks for. Raises UserError `notebook-unreadable`."""
-    try:
-        data = read_bytes(path, LIMIT + 1)
-        document = json.loads(data) if len(data) <= LIMIT else None
-    except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or "it is not JSON"
-        raise UserError(
-            "notebook-unreadable", f"`{path}` cannot be read as a notebook: {reason}"
-        ) from error
-    metadata = document.get("metadata") if isinstance(document, dict) else None
-    if not isinstance(document, dict) or not isinstance(metadata, dict):
-        raise UserError("notebook-unreadable", f"`{path}` is not a notebook: it has no metadata")
-    spec, language = _mapping(metadata, "kernelspec"), _mapping(metadata, "language_info")
-    return Wanted(
-        path,
-        _text(spec, "name"),
-        _text(spec, "display_name"),
-        (_text(spec, "language") or _text(language, "name")).lower(),
-        _text(language, "version") or None,
-        _imports(document),
-    )
-
-
-def _mapping(value: dict[str, Any], key: str) -> dict[str, Any]:
-    found = value.get(key)
-    return found if isinstance(found, dict) else {}
-
-
-def _text(value: dict[str, Any], key: str) -> str:
-    found = value.get(key)
-    return found[:200] if isinstance(found, str) else ""
-
-
-def _imports(document: dict[str, Any]) -> tuple[str, ...]:
-    """The top-level names that the code cells import, without the standard library."""
-    found: dict[str, None] = {}
-    cells = document.get("cells")
-    for cell in cells if isinstance(cells, list) else ():
-        if not isinstance(cell, dict) or cell.get("cell_type") != "code":
-            continue
-        source = cell.get("source")
-        text = (
-            "".join(s for s in source if isinstance(s, str))
-            if isinstance(source, list)
-            else str(source or "")
-        )
-        if re.search(r"^[ \t]*%matplotlib\b", text, re.MULTILINE):
-            found["matplotlib"] = None
-        for line in re.findall(r"^[ \t]*(?:import|from)[ \t]+([\w., \t]+)", text, re.MULTILINE):
-            names = line.split(" import ")[0].split(",")
-            for name in (n.split(" as ")[0].strip().split(".")[0] for n in names):
-                if re.fullmatch(r"[A-Za-z_]\w*", name) and name not in sys.stdlib_module_names:
-                    found[name] = None
-    return tuple(found)
 
 
 def answer(wanted: Wanted, kernels: Iterable[Kernel]) -> Answer:
@@ -197,16 +127,30 @@ def modules_in(prefix: Path) -> frozenset[str]:
 
 
 def create_command(wanted: Wanted) -> tuple[str, ...] | None:
-    """The words after `kernelwright` that would make the kernel under the name that the notebook has."""
-    if wanted.language and wanted.language != "python":
+    """The words after `kernelwright` that would make the kernel under the name that the notebook has.
+
+    None for a language whose packages are not known here.
+    """
+    if wanted.language not in {"python", "r"}:
         return None
-    try:
-        name = check_name(wanted.name)
-    except UserError:
-        name = propose_name(wanted.title or wanted.name or Path(wanted.path).stem)
-    words = ["create", "venv", name, *(DISTRIBUTIONS.get(n, n) for n in wanted.imports)]
-    if wanted.version and re.match(r"3\.\d+", wanted.version):
-        words += ["--python", ".".join(wanted.version.split(".")[:2])]
+    name = _name(wanted)
+    if wanted.language == "r":
+        packages = (f"r-{n.lower()}" for n in wanted.imports)
+        words = ["create", "conda", name, *packages, "--language", "r"]
+    else:
+        words = ["create", "venv", name, *(DISTRIBUTIONS.get(n, n) for n in wanted.imports)]
+        if wanted.version and re.match(r"3\.\d+", wanted.version):
+            words += ["--python", ".".join(wanted.version.split(".")[:2])]
     if wanted.title and wanted.title != name:
-        words += ["--display-name", wanted.title]
+        dashed = wanted.title.startswith("-")  # else it would be read as an option
+        words += [f"--display-name={wanted.title}"] if dashed else ["--display-name", wanted.title]
     return tuple(words)
+
+
+def _name(wanted: Wanted) -> str:
+    """The notebook's own name for its kernel where that can be one, else one that its title suggests."""
+    try:
+        return check_name(wanted.name)
+    except UserError:
+        texts = (wanted.title, wanted.name, Path(wanted.path).stem)
+        return next((name for text in texts if (name := propose_name(text))), "notebook")
