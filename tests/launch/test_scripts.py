@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -130,6 +132,23 @@ FOUND = {
         0o755,
         ["script-source-missing"],
     ),
+    "python without a first line": (
+        "# my kernel\n\nimport ipykernel\n",
+        0o755,
+        ["script-without-shebang"],
+    ),
+    "python that may not be executed": (
+        "#!/usr/bin/env python3\nimport sys\n",
+        0o644,
+        ["script-not-executable"],
+    ),
+    "UTF-16": (NERSC.encode("utf-16").decode("latin-1"), 0o755, ["script-binary"]),
+    "fine, with an archive behind it": (NERSC + "exit\n\0\1\2", 0o755, []),
+    "fine, python in a shell script": (
+        '#!/bin/bash\npython - <<EOF\nimport os\nEOF\nexec "$@"\n',
+        0o755,
+        [],
+    ),
     "fine": (NERSC, 0o755, []),
     "fine, python": ("#!/usr/bin/env python3\nimport os\n", 0o755, []),
 }
@@ -137,13 +156,24 @@ FOUND = {
 
 @pytest.mark.parametrize(("text", "mode", "codes"), FOUND.values(), ids=FOUND)
 def test_what_is_found_by_reading(tmp_path, text, mode, codes):
-    path = script(tmp_path / "s.sh", text, mode)
+    path = tmp_path / "s.sh"
+    path.write_bytes(text.encode("latin-1"))
+    path.chmod(mode)
     found = kind.problems(str(path))
     assert [p.code for p in found] == codes
     assert all(p.hint for p in found)
 
 
-@pytest.mark.parametrize("name", ["crlf", "never uses its arguments", "interpreter gone"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "crlf",
+        "never uses its arguments",
+        "interpreter gone",
+        "python without a first line",
+        "python that may not be executed",
+    ],
+)
 def test_what_cannot_work_is_refused_with_the_fix(tmp_path, runtime, name):
     text, mode, codes = FOUND[name]
     with pytest.raises(UserError) as caught:
@@ -162,11 +192,44 @@ def test_what_can_work_is_noted(tmp_path, runtime):
     assert any("chmod u+x" in note for note in notes.notes)
 
 
-@pytest.mark.parametrize("path", ["/nowhere/s.sh", "relative.sh", "/tmp"])
-def test_paths_that_are_no_script(tmp_path, runtime, path):
+@pytest.mark.parametrize(
+    ("path", "code", "words"),
+    [
+        ("/nowhere/s.sh", "script-missing", "does not exist"),
+        ("relative.sh", "script-relative", "relative"),
+        ("{tmp}/folder", "script-missing", "is a folder"),
+        ("{tmp}/pipe", "script-missing", "is a named pipe"),
+        ("/dev/zero", "script-missing", "is a device"),
+        ("{tmp}/link", "script-missing", "is a link to `/nowhere/x`, which is not there"),
+        ("{tmp}/loop", "script-missing", "Too many levels of symbolic links"),
+        ("{tmp}/notes.R", "script-without-shebang", "is R, but does not begin with `#!`"),
+        ("/bin/ls", "script-binary", "is a compiled program"),
+        ("/usr/bin/python3", "script-binary", "is a compiled program"),
+    ],
+)
+def test_paths_that_are_no_script(tmp_path, runtime, path, code, words):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/nowhere/x")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "notes.R").write_text("print(1)\n")
     with pytest.raises(UserError) as caught:
-        make(path, tmp_path, runtime)
-    assert caught.value.code in {"script-missing", "script-relative"}
+        make(path.format(tmp=tmp_path), tmp_path, runtime)
+    assert caught.value.code == code
+    assert words in caught.value.message
+    if path == "/usr/bin/python3":
+        assert "kernelwright create prefix NAME DIR" in caught.value.hint
+
+
+def test_a_compiled_program_whose_words_the_recipe_says(tmp_path, runtime):
+    """Kernels that are one program: they are started as they are, not by bash."""
+    _, made, command = make("/bin/ls", tmp_path, runtime, command=("-f", "{connection_file}"))
+    assert command.argv == ("/bin/ls", "-f", "{connection_file}")
+    shutil.copy("/bin/ls", tmp_path / "closed")
+    (tmp_path / "closed").chmod(0o644)
+    with pytest.raises(UserError) as caught:
+        make(str(tmp_path / "closed"), tmp_path, runtime, command=("{connection_file}",))
+    assert caught.value.code == "script-not-executable"
 
 
 def test_home_and_own_arguments(tmp_path, runtime):

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import Problem, UserError
 from ..model import Command, Made, ScriptSpec
+from . import script_file
 
 if TYPE_CHECKING:
     from ..model import Recipe
     from ..progress import Progress
     from .base import Place
 
-LIMIT = 1 << 20  # bytes that are read of a script
-SHELLS = frozenset({"sh", "bash", "dash", "ksh", "zsh"})
 WRAPPERS = r"(?:exec\s+|srun\s+|time\s+|nice\s+|env\s+|-\S+\s+|\d+\s+|\w+=\S*\s+)*"
 RUNS_ARGUMENTS = re.compile(
     rf"(?:^|[;&|]|\bthen\b|\belse\b)[ \t]*{WRAPPERS}[\"']?\$(?:@|\*|\{{@\}})", re.MULTILINE
@@ -30,15 +28,6 @@ WANTS_FILE = re.compile(r"(?:-f|--f|--connection-file)[= \t]+[\"']?\$\{?1\b|--f=
 USES_ARGUMENTS = re.compile(r"\$(?:@|\*|\d|\{[@*\d])|\bgetopts\b|\bshift\b")
 SOURCED = re.compile(r"^[ \t]*(?:source|\.)[ \t]+[\"']?(/[^\s\"'$;&|]+)[\"']?", re.MULTILINE)
 KERNEL_WORDS = ("python", "-m", "ipykernel_launcher", "-f", "{connection_file}")
-FATAL = frozenset(
-    {
-        "script-missing",
-        "script-unreadable",
-        "script-crlf",
-        "script-ignores-arguments",
-        "script-interpreter-missing",
-    }
-)
 
 
 def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
@@ -55,11 +44,11 @@ def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
         )
     found = problems(path, explicit=bool(recipe.command))
     for problem in found:
-        if problem.code in FATAL:
+        if problem.severity == "error":
             context = {"evidence": problem.evidence} if problem.evidence else None
             raise UserError(problem.code, problem.message, context=context, hint=problem.hint)
         progress.note(f"{problem.message}; {problem.hint}")
-    text = _read(path) or ""
+    text = script_file.read(path) or ""
     facts = {"path": path, "calls": calls(text), "through_bash": not _runs_by_itself(path, text)}
     return Made(kind="script", language=recipe.language, facts=facts)
 
@@ -93,17 +82,10 @@ def problems(path: str, *, explicit: bool = False) -> list[Problem]:
 
     `explicit` says that the recipe's `command` states the arguments, so that none may be needed.
     """
-    if not os.path.isfile(path):
-        what = "is not a file" if os.path.exists(path) else "does not exist"
-        return [
-            Problem(
-                "script-missing",
-                "error",
-                f"the start script `{path}` {what}",
-                "correct its path with `kernelwright edit NAME`",
-            )
-        ]
-    text = _read(path)
+    odd = script_file.odd_file(path)
+    if odd:
+        return [odd]
+    text = script_file.read(path)
     if text is None:
         return [
             Problem(
@@ -113,9 +95,13 @@ def problems(path: str, *, explicit: bool = False) -> list[Problem]:
                 f"look at its permissions: `ls -l {path}`",
             )
         ]
-    found = [*_first_line(path, text), *_permissions(path)]
+    if "\0" in text and not text.startswith("#!"):  # an archive may follow a script
+        return script_file.binary(path, text, explicit=explicit)
+    if language := script_file.other_language(path, text):
+        return [script_file.not_for_bash(path, language)]
+    found = [*_first_line(path, text), *script_file.permissions(path, text)]
     code = _without_comments(text)
-    if _is_shell(text) and not explicit and not USES_ARGUMENTS.search(code):
+    if script_file.is_shell(text) and not explicit and not USES_ARGUMENTS.search(code):
         found.append(
             Problem(
                 "script-ignores-arguments",
@@ -182,15 +168,8 @@ def _first_line(path: str, text: str) -> list[Problem]:
     return []
 
 
-def _permissions(path: str) -> list[Problem]:
-    if os.access(path, os.X_OK):
-        return []
-    message = f"`{path}` has no execute permission; Kernelwright runs it with bash"
-    return [Problem("script-not-executable", "warning", message, f"`chmod u+x {path}`")]
-
-
 def _runs_by_itself(path: str, text: str) -> bool:
-    return text.startswith("#!") and os.access(path, os.X_OK)
+    return text.startswith(("#!", script_file.ELF)) and os.access(path, os.X_OK)
 
 
 def _arguments(calls: str, language: str) -> tuple[str, ...]:
@@ -199,21 +178,5 @@ def _arguments(calls: str, language: str) -> tuple[str, ...]:
     return KERNEL_WORDS if calls == "command" else KERNEL_WORDS[3:]
 
 
-def _is_shell(text: str) -> bool:
-    first = text.split("\n", 1)[0]
-    if not first.startswith("#!"):
-        return True
-    words = [os.path.basename(w) for w in first[2:].split() if not w.startswith("-")]
-    return bool(words) and words[1 if words[0] == "env" and len(words) > 1 else 0] in SHELLS
-
-
 def _without_comments(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-
-
-def _read(path: str) -> str | None:
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(LIMIT).decode("utf-8", "replace").removeprefix("\ufeff")
-    except OSError:
-        return None
