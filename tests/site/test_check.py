@@ -52,6 +52,28 @@ def test_findings_for_people_name_the_place_and_the_way_out(folder):
     assert "1 error, 1 warning" in answer.err
 
 
+@pytest.mark.parametrize(
+    ("entry", "code"),
+    [
+        ("path: relative/folder", "site-value"),
+        ("path: 5", "site-value"),
+        ("path: ''", "site-value"),
+        ("recipe: 5", "site-type"),
+        ("recipe: [1]", "site-type"),
+        ("recipe: {environment: {prefix: {path: 7}}}", "site-recipe"),
+        ("successor: [x]", "site-type"),
+        ("path: null", "site-kernel-source"),
+        ("pth: /opt", "site-kernel-source"),
+    ],
+)
+def test_a_wrong_source_is_not_called_a_missing_one(folder, entry, code):
+    folder.write(f"kernels:\n  - {{name: one, {entry}}}\n")
+    answer = folder.run("check", "--json")
+    assert answer.status == 1
+    errors = [f["code"] for f in answer.json["findings"] if f["severity"] == "error"]
+    assert errors == [code]
+
+
 def test_an_unknown_key_is_reported_and_the_rest_is_used(folder):
     folder.write("site: {name: A, colour: red}\nnew_section: {x: 1}\n")
     loaded = folder.load()

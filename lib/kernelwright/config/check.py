@@ -43,6 +43,8 @@ class Checker:
         if node.kind == "null":
             return self._nothing(key, node, path)
         if key.kind == "free":
+            if key.rule == "mapping" and node.kind != "mapping":
+                return self._type("a mapping", node, path)
             self._inner_spots(node, path)
             return plain(node)
         return getattr(self, f"_{key.kind}")(key, node, path)

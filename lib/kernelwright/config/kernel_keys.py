@@ -29,7 +29,9 @@ KERNELS = entries(
         ),
         "description": text("one or two sentences for people who choose"),
         "path": text("folder that holds kernel.json", rule="folder"),
-        "recipe": Key("free", "a recipe (docs/reference/recipe.md) without version and name"),
+        "recipe": Key(
+            "free", "a recipe (docs/reference/recipe.md) without version and name", rule="mapping"
+        ),
         "language": text("language; null: the recipe's or kernel.json's"),
         "gpu": choice("whether it needs a GPU", "none", "none", "optional", "required"),
         "partitions": texts(
@@ -97,7 +99,12 @@ TEMPLATES = entries(
             {},
             item=section("", None, **PARAMETER),
         ),
-        "recipe": Key("free", "a recipe whose texts may hold jinja2 expressions", required=True),
+        "recipe": Key(
+            "free",
+            "a recipe whose texts may hold jinja2 expressions",
+            required=True,
+            rule="mapping",
+        ),
         "check": Key(
             "section",
             "a command that must succeed when the catalog is compiled; else the template is hidden",

@@ -41,7 +41,7 @@ def load(where: str) -> Loaded:
                 values, {} if found is WRONG else found, spots, checker.spots, os.path.dirname(file)
             )
         findings += checker.findings
-    loaded = Loaded(where, tuple(files), values, spots, ())
+    loaded = Loaded(where, tuple(files), values, spots, tuple(findings))
     findings += check_together(loaded)
     return Loaded(
         where, tuple(files), values, spots, tuple(sorted(findings, key=lambda f: (f.spot, f.key)))

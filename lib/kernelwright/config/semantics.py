@@ -75,7 +75,9 @@ def _kernel(loaded: Loaded, path: KeyPath, entry: Mapping[str, Any]) -> Iterator
             f"`{entry['name']}` has a path and a recipe",
             hint="keep one of them",
         )
-    if not sources and not entry.get("successor"):
+    named = {".".join((*path, key)) for key in ("path", "recipe", "successor")}
+    wrong = any(f.key in named and f.severity == "error" for f in loaded.findings)
+    if not sources and not entry.get("successor") and not wrong:
         yield _finding(
             loaded,
             path,
