@@ -22,7 +22,7 @@ PLANTED = (
     f"-----BEGIN OPENSSH PRIVATE KEY-----\n{S}\n-----END OPENSSH PRIVATE KEY-----", f"-----BEGIN RSA PRIVATE KEY-----\n{S}", f"ghp_{S}",
     f"hf_{S}", f"sk-{S}", f"glpat-{S}", f"argon2:$argon2id$v=19$m=10240$abc${S}", f'"key": "{S}"', f"cookie_secret={S}", f"db_passwd = {S}",
     f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.{S}", f"Token {S}",
-    f"PASSPHRASE={S}", f"export DB_PASS={S}", f"GITHUB_PAT='{S}'", f"API_KEY_2: {S}",
+    f"PASSPHRASE={S}", f"export DB_PASS={S}", f"GITHUB_PAT='{S}'", f"API_KEY_2: {S}", f"--Session.key=b'{S}'", f'if token == "{S}"',
 )  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def test_secrets_are_removed(text: str) -> None:
     [
         "/home/a/envs/mine/bin/python -m ipykernel_launcher -f {connection_file}", "PATH=/usr/bin:/bin", "numpy==2.1.0", "module load gcc/12.2.0",
         "https://conda.anaconda.org/conda-forge", "kernel `bert` cannot start", "LD_LIBRARY_PATH=/a:/b", "-rw-r--r-- alice lab 12 /home/alice/x",
-        "KERNELWRIGHT_HOME=/x", "recipe_hash: 3f1a",
+        "KERNELWRIGHT_HOME=/x", "recipe_hash: 3f1a", "kernels/secret\n\n== Kernel secret ==\nnothing found", "== Paths of api-key ==",
     ],
 )  # fmt: skip
 def test_what_is_no_secret_stays(text: str) -> None:

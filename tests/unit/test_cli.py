@@ -169,6 +169,11 @@ def test_tables_align_wide_characters():
     assert cut("日本語", 4) == "日…"
 
 
+def test_a_cell_of_a_table_is_one_line():
+    rows = [("a", "good\nforged  ok\r\u2028x"), ("b", "y")]
+    assert len(table(rows, limit=80).splitlines()) == 2
+
+
 def test_errors_are_readable_without_colour(kw):
     assert "\x1b" not in kw("show", "nobody").err
 

@@ -34,7 +34,7 @@ def table(
     rows: Sequence[Sequence[str]], head: Sequence[str] = (), *, limit: int | None = None
 ) -> str:
     """Columns aligned by their widest cell; the last one is cut to fit the terminal, or `limit` columns."""
-    rows = [tuple(r) for r in rows]
+    rows = [tuple(" ".join(cell.splitlines()) for cell in row) for row in rows]
     lines = [tuple(head), *rows] if head else rows
     if not lines:
         return ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from .look import find
+from .start import environment
 
 if TYPE_CHECKING:
     from ..model import Kernel
@@ -39,7 +40,7 @@ def run(verb: str, args: argparse.Namespace, context: Context) -> int:
         stream.flush()
     argv = [launch, "--shell", "--", *words]
     try:
-        os.execve(launch, argv, dict(context.environ))  # noqa: S606 - launch.sh makes the environment
+        os.execve(launch, argv, environment(kernel, context.environ))  # noqa: S606 - launch.sh makes the environment
     except OSError as error:
         raise UserError(
             "launch-script-missing",

@@ -14,6 +14,7 @@ from .look import find
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
     from pathlib import Path
 
     from ..launch.starttest import TestResult
@@ -61,17 +62,22 @@ def _start(kernel: Kernel, timeout: float, log: Path, context: Context) -> TestR
             context={"kernelspec": kernel.path},
             hint="`kernelwright doctor` says more",
         )
-    own = kernel.spec.get("env") or {}
-    env = {str(k): Template(str(v)).safe_substitute(context.environ) for k, v in own.items()}
     return start_test(
         [str(word).replace("{resource_dir}", kernel.path) for word in argv],
-        env={**context.environ, **env},
+        env=environment(kernel, context.environ),
         cwd=context.home,
         timeout=timeout,
         interrupt_mode=kernel.spec.get("interrupt_mode") or "signal",
         log=log,
         language=kernel.language,
     )
+
+
+def environment(kernel: Kernel, environ: Mapping[str, str]) -> dict[str, str]:
+    """What Jupyter gives the kernel: its surroundings, and over them `env` of kernel.json with `$X` filled in."""
+    own = kernel.spec.get("env")
+    pairs = own.items() if isinstance(own, dict) else ()
+    return {**environ, **{str(k): Template(str(v)).safe_substitute(environ) for k, v in pairs}}
 
 
 def _failure(kernel: Kernel, result: TestResult, log: Path) -> UserError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Problem
@@ -110,7 +110,8 @@ def read_bytes(path: str, limit: int) -> bytes:
 
 def _refusals(parsed: Parsed) -> tuple[Problem, ...]:
     if parsed.value is None and parsed.faults:
-        return tuple(_as_problem(fault.code, fault.line, fault.what) for fault in parsed.faults)
+        found = (_as_problem(fault.code, fault.line, fault.what) for fault in parsed.faults)
+        return tuple(replace(problem, hint="write it again") for problem in found)
     what = {"list": "a list", "NoneType": "null", "str": "a text"}.get(type(parsed.value).__name__)
     return (
         Problem(
@@ -136,9 +137,7 @@ def _as_problem(code: str, line: int, what: str) -> Problem:
         code,
         "error",
         f"Jupyter cannot read kernel.json: {where}",
-        "write it again"
-        if code in {"kernelspec-empty", "kernelspec-truncated"}
-        else "`kernelwright adopt NAME` mends it and keeps a backup",
+        "`kernelwright adopt NAME` mends it and keeps a backup",
     )
 
 

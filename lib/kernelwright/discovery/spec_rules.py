@@ -132,6 +132,16 @@ def _argv_words(argv: list[str]) -> list[Problem]:
         found.append(_error("placeholder-not-filled", text, "put your own path there"))
     if any("\x00" in word for word in argv):
         found.append(_error("argv-not-texts", "`argv` holds a NUL character"))
+    quoted = [word for word in argv[:1] if re.fullmatch(r"([\"'])[^\"']+\1", word)]
+    if "ipykernel" not in line:  # which takes them off by itself
+        quoted += [word for word in argv if re.fullmatch(r"([\"']){connection_file}\1", word)]
+    if quoted:
+        text = f"the quotation marks in `{quoted[0][:200]}` are taken for a part of the name: argv is not read by a shell"
+        found.append(
+            _error(
+                "argv-quoted", text, "`kernelwright adopt NAME` takes them out and keeps a backup"
+            )
+        )
     dashes = [word for word in argv if word[:1] in {"\u2013", "\u2014", "\u2212"}]
     if dashes:
         text = f"`{dashes[0][:80]}` in argv begins with a typographic dash"
@@ -175,7 +185,8 @@ def _words(spec: Mapping[str, Any]) -> tuple[Problem, ...]:
     found = []
     if isinstance(title, str) and _CONTROL.search(title):
         text = "the display name holds control characters or broken Unicode"
-        found.append(Problem("display-name-unsafe", "warning", text))
+        hint = "`kernelwright adopt NAME` takes them out"
+        found.append(Problem("display-name-unsafe", "warning", text, hint))
     elif isinstance(title, str) and re.search(r"<\w|&\w+;", title):
         text = "the display name holds HTML"
         found.append(Problem("display-name-unsafe", "warning", text))

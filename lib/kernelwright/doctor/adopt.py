@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..progress import Progress
     from .subject import Around
 
+NOTHING = "there is nothing that could be taken over; write it again"
 START = '#!/bin/bash\n# The command of the adopted kernelspec, as its owner wrote it.\nexec "$@"\n'
 
 
@@ -105,7 +106,7 @@ def locate(target: str, around: Around) -> Source:
             code,
             f"`{name}`: {words}",
             context={"kernel.json": str(folder / NAME)},
-            hint="there is nothing that could be taken over; write it again",
+            hint=NOTHING,
         )
     if any(p.code == "kernelspec-is-connection-file" for p in reading.problems):
         raise UserError(
@@ -140,10 +141,24 @@ def _folder(target: str, around: Around) -> Path:
         next((k for k in named if k.visible), None),
     )
     if chosen is None:
+        _refuse_odd_file(next((k for k in kernels if k.name == target.lower()), None))
         others = "`kernelwright list --all` shows what there is"
         hint = did_you_mean(target, [k.name for k in kernels], others)
         raise UserError("no-such-kernel", f"there is no kernel called `{target[:80]}`", hint=hint)
     return Path(chosen.path)
+
+
+def _refuse_odd_file(kernel: Kernel | None) -> None:
+    """UserError for a kernel of which nothing can be read: a link to nothing, a named pipe, a folder."""
+    worst = next((p for p in kernel.problems if p.severity == "error"), None) if kernel else None
+    if kernel is None or worst is None:
+        return
+    raise UserError(
+        worst.code,
+        f"`{kernel.name}`: {worst.message}",
+        context={"kernel.json": f"{kernel.path}/{NAME}"},
+        hint=worst.hint or NOTHING,
+    )
 
 
 def _name(folder: Path) -> str:
@@ -195,6 +210,14 @@ def _take_over(
 
 def _check_room(target: Path, source: Source) -> None:
     """The name must be free, or be a link to the very kernelspec."""
+    near = source.folder != target and source.folder.name.lower() == target.name
+    if near and source.folder.parent == target.parent and target.exists():
+        raise UserError(
+            "names-differ-in-case",
+            f"`{target.name}` and `{source.folder.name}` are one name for Jupyter: it lists one of them and starts another",
+            context={"folder": str(target.parent)},
+            hint="rename or remove one of the two folders, then call this again",
+        )
     is_link = target.is_symlink() and os.path.realpath(target) == os.path.realpath(source.folder)
     if os.path.lexists(target) and not is_link:
         raise kernelspec.not_owned(source.name, target)

@@ -13,6 +13,9 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from ..errors import UserError
+from ..recipe.names import TITLE_LIMIT, check_title
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -69,7 +72,7 @@ def _options(words: list[str], done: list[str]) -> list[str]:
         if dashed:
             word = ("-" if len(word) == 2 else "--") + word[1:]  # noqa: PLW2901 - the word is being mended
             done.append(f"write `{word[:60]}` with plain dashes")
-        quoted = re.fullmatch(r"(--?[\w-]+=|(?=.[/~]))([\"'])(.*)\2", word, re.DOTALL)
+        quoted = re.fullmatch(r"(--?[\w-]+=|(?=.[/~{]))([\"'])(.*)\2", word, re.DOTALL)
         glued = re.fullmatch(r"(-[A-Za-z]) +(\S.*)", word)
         if quoted:
             done.append(f"take the quotation marks out of `{word[:60]}`")
@@ -143,6 +146,13 @@ def _words(spec: dict[str, Any], name: str, done: list[str]) -> dict[str, Any]:
     if not mended.get("display_name"):
         mended["display_name"] = name
         done.append("give it a display name")
+    try:
+        check_title(mended["display_name"])
+    except UserError:
+        plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", mended["display_name"])
+        shown = "".join(c if c.isprintable() else " " for c in plain)
+        mended["display_name"] = " ".join(shown.split())[:TITLE_LIMIT].strip() or name
+        done.append("take out of the display name what would forge entries of menus")
     if not mended.get("language"):
         mended["language"] = _language(mended.get("argv"))
         done.append(f"say that its language is {mended['language']}")

@@ -36,14 +36,20 @@ _PATTERNS = (
         rf"\1{HIDDEN}",
     ),
     (
-        re.compile(rf"(\b{_NAME}\s*=\s*)(\"[^\"\n]*\"|'[^'\n]*'|[^\s,;\"'&]+)", re.IGNORECASE),
+        re.compile(
+            rf"(\b{_NAME}[ \t]*==?[ \t]*)(b?\"[^\"\n]*\"|b?'[^'\n]*'|[^\s,;\"'&=][^\s,;\"'&]*)",
+            re.IGNORECASE,
+        ),
         rf"\1{HIDDEN}",
     ),
     (
         re.compile(rf"^(\s*(?:export\s+)?{_NAME}\s*:\s+)(\S.*)$", re.IGNORECASE | re.MULTILINE),
         rf"\1{HIDDEN}",
     ),
-    (re.compile(rf"(--?{_NAME}(?:[ =]|\",?\s*\"))([^\s\"',\]]+)", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (
+        re.compile(rf"(--?{_NAME}(?:[ =]|\",?\s*\"))([^\s\"',\]=][^\s\"',\]]*)", re.IGNORECASE),
+        rf"\1{HIDDEN}",
+    ),
     # the well-known shapes of tokens, wherever they stand
     (
         re.compile(

@@ -66,7 +66,19 @@ def command(recipe: Recipe, made: Made) -> Command:
 
 def check(recipe: Recipe, made: Made) -> list[Problem]:
     """What is wrong with the script as it is now."""
-    return problems(str(made.facts.get("path")), explicit=bool(recipe.command))
+    path = str(made.facts.get("path"))
+    return [*problems(path, explicit=bool(recipe.command)), *_program(recipe, path)]
+
+
+def _program(recipe: Recipe, path: str) -> list[Problem]:
+    """What the recipe's command starts, where the script does nothing but that (as for adopted kernels)."""
+    program = recipe.command[0] if recipe.command else ""
+    code = _without_comments(script_file.read(path) or "").strip()
+    if code != 'exec "$@"' or not program.startswith("/") or os.access(program, os.X_OK):
+        return []
+    message = f"`{program}`, which the recipe's `command` names, cannot be run"
+    hint = "the environment was moved or removed: correct it with `kernelwright edit NAME`"
+    return [Problem("interpreter-not-found", "error", message, hint)]
 
 
 def calls(text: str) -> str:
