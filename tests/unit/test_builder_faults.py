@@ -19,6 +19,7 @@ FAULTS = {
     ),
     "conflict": (venv(requirements="['attrs==23.2.0', 'attrs==22.1.0']"), "requirements-conflict"),
     "unreadable": (venv(requirements="['!!!']"), "invalid-requirement"),
+    "python as a package": (venv(requirements="['python==3.11', six]"), "invalid-requirement"),
     "no such python": (
         load("name: demo\nenvironment: {venv: {python: '3.1'}}", source="t"),
         "python-not-found",

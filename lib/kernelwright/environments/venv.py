@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _PLAIN = re.compile(
     r"=?=?\s*(\d+(?:\.\d+)?)(?:\.\*)?"
 )  # a version of Python without its third part
+_ITSELF = re.compile(r"python\s*(?:[=<>!~].*)?")
 LAUNCHER = ("-m", "ipykernel_launcher", "-f", "{connection_file}")
 
 
@@ -32,13 +33,13 @@ def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
     """Make the virtual environment, seed pip, and install the requirements from an exact lock."""
     spec = recipe.environment
     assert isinstance(spec, VenvSpec)  # noqa: S101 - the kind was chosen by the spec
+    wanted = _wanted(recipe, spec)
     base = find_python(spec.python, place)
     progress.phase("link", f"making the environment over {base}")
     tool = uv.Uv(place, progress)
     shutil.rmtree(place.prefix, ignore_errors=True)
     tool.run("venv", "--seed", "--python", str(base), "--no-project", str(place.prefix))
     files = [] if spec.lock else _files(spec, place, progress.note)
-    wanted = _wanted(recipe, spec)
     python = place.prefix / "bin/python"
     lock, loose = (
         _from_lock(spec.lock, place, progress, python)
@@ -136,6 +137,13 @@ def _files(spec: VenvSpec, place: Place, note: Callable[[str], None]) -> list[st
 def _wanted(recipe: Recipe, spec: VenvSpec) -> list[str]:
     """The requirements, and ipykernel where the language needs it and nobody asked for it."""
     wanted = list(spec.requirements)
+    itself = next((w for w in wanted if _ITSELF.fullmatch(w)), None)
+    if itself:
+        raise UserError(
+            "invalid-requirement",
+            f"`{itself}` asks for Python itself, which is no package here",
+            hint="`--python 3.12` (`python:` in a recipe) chooses among the interpreters of the node; a conda kernel brings its own",
+        )
     if recipe.language == "python" and not any(re.match(r"ipykernel(?![\w.-])", w) for w in wanted):
         wanted.append("ipykernel")
     return wanted
