@@ -22,7 +22,8 @@ PLANTED = (
     f"-----BEGIN OPENSSH PRIVATE KEY-----\n{S}\n-----END OPENSSH PRIVATE KEY-----", f"-----BEGIN RSA PRIVATE KEY-----\n{S}", f"ghp_{S}",
     f"hf_{S}", f"sk-{S}", f"glpat-{S}", f"argon2:$argon2id$v=19$m=10240$abc${S}", f'"key": "{S}"', f"cookie_secret={S}", f"db_passwd = {S}",
     f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.{S}", f"Token {S}",
-    f"PASSPHRASE={S}", f"export DB_PASS={S}", f"GITHUB_PAT='{S}'", f"API_KEY_2: {S}", f"--Session.key=b'{S}'", f'if token == "{S}"',
+    f"PASSPHRASE={S}", f"export DB_PASS={S}", f"GITHUB_PAT='{S}'", f"API_KEY_2: {S}", f"--Session.key=b'{S}'", f"'--Session.key=b'\"'\"'{S}'\"'\"''",
+    f"--password 'two words {S}'", f"['--token', '{S}']", f"PASS='it'\"'\"'s {S}'", f'export MY_TOKEN="a"{S}', f'--token "x {S}"', f'if token == "{S}"',
 )  # fmt: skip
 
 
@@ -42,6 +43,14 @@ def test_secrets_are_removed(text: str) -> None:
 )  # fmt: skip
 def test_what_is_no_secret_stays(text: str) -> None:
     assert redact(text) == text
+
+
+def test_what_stands_beside_a_secret_stays() -> None:
+    line = '{"argv": ["x", "--token=abc", "-f", "{connection_file}"], "env": {"API_KEY": "k", "A": "b"}}'
+    told = redact(line)
+    assert "abc" not in told
+    assert '"-f", "{connection_file}"' in told
+    assert '"A": "b"' in told
 
 
 def home_with_secrets(tmp: Path) -> Path:

@@ -7,6 +7,9 @@ import re
 HIDDEN = "[removed]"
 # names whose values are secrets, as a variable, a key in JSON or YAML, or an option
 _NAME = r"[\w.-]*(?:token|secret|passw(?:or)?d|passwd|passphrase|(?:pass|_pat|pwd)(?=[\"']?\s*[:=])|api[_-]?key|access[_-]?key|private[_-]?key|credential|auth|cookie|session[_-]?key|signature|licen[cs]e[_-]?key|\bkey)s?(?:_?\d+)?"
+# a value as shells and languages write it: quoted or not, and pieces of both kinds without a blank between
+_MORE = r"(?:\"(?![,\]}\s])[^\"\n]*\"|'(?![,\]}\s])[^'\n]*'|[^\s,;\"'&\]}]+)*"
+_VALUE = rf"(?:b?\"[^\"\n]*\"|b?'[^'\n]*'|[^\s,;\"'&=][^\s,;\"'&]*){_MORE}"
 _PATTERNS = (
     # private keys, whole
     (
@@ -37,7 +40,7 @@ _PATTERNS = (
     ),
     (
         re.compile(
-            rf"(\b{_NAME}[ \t]*==?[ \t]*)(b?\"[^\"\n]*\"|b?'[^'\n]*'|[^\s,;\"'&=][^\s,;\"'&]*)",
+            rf"(\b{_NAME}[ \t]*==?[ \t]*){_VALUE}",
             re.IGNORECASE,
         ),
         rf"\1{HIDDEN}",
@@ -47,7 +50,7 @@ _PATTERNS = (
         rf"\1{HIDDEN}",
     ),
     (
-        re.compile(rf"(--?{_NAME}(?:[ =]|\",?\s*\"))([^\s\"',\]=][^\s\"',\]]*)", re.IGNORECASE),
+        re.compile(rf"(--?{_NAME}(?:[ =]|[\"'],?\s*[\"'])){_VALUE}", re.IGNORECASE),
         rf"\1{HIDDEN}",
     ),
     # the well-known shapes of tokens, wherever they stand
