@@ -90,6 +90,26 @@ def test_names_that_differ_in_case(place: Around) -> None:
         assert "rename or remove one" in caught.value.hint
 
 
+def test_a_proper_name_that_a_kernel_of_ours_has(place: Around) -> None:
+    put(place, "a-b")
+    take(place, "a-b")
+    put(place, "a b")
+    with pytest.raises(UserError) as caught:
+        take(place, "a b")
+    assert caught.value.code == "kernel-exists"
+    assert "kernelwright rename a-b OTHER" in caught.value.hint
+
+
+def test_a_name_of_two_lines_forges_none(home) -> None:
+    folder = home / ".local/share/jupyter/kernels" / "a\nyour account: fine"
+    folder.mkdir(parents=True)
+    (folder / "kernel.json").write_text("[]")
+    call = [sys.executable, "-m", "kernelwright", "doctor"]
+    done = subprocess.run(call, env=os.environ, capture_output=True, text=True, timeout=120)
+    assert "a your account: fine: broken" in done.stdout
+    assert not any(line.startswith("your account: fine") for line in done.stdout.splitlines())
+
+
 def test_an_adopted_command_that_is_gone_is_found_from_outside(
     place: Around, tmp_path: Path
 ) -> None:

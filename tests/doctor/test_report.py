@@ -92,6 +92,15 @@ def test_the_report(tmp_path: Path) -> None:
         assert words in text
 
 
+def test_a_folder_as_the_place_of_the_report(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "KERNELWRIGHT_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    (tmp_path / "desk").mkdir()
+    call = [sys.executable, "-m", "kernelwright", "report", "--output", str(tmp_path / "desk")]
+    done = subprocess.run(call, env=environ, capture_output=True, text=True, timeout=120)
+    assert Path(done.stdout.strip()).parent == tmp_path / "desk", done.stderr
+    assert Path(done.stdout.strip()).stat().st_mode & 0o777 == 0o600
+
+
 def test_the_command_writes_a_private_file(tmp_path: Path) -> None:
     home = home_with_secrets(tmp_path)
     environ = {"HOME": str(home), "KERNELWRIGHT_HOME": str(home), "PATH": "/usr/bin:/bin"}

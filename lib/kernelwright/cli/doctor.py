@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Problem, UsageError, UserError
+from .render import one_line
 
 if TYPE_CHECKING:
     import argparse
@@ -111,8 +112,8 @@ def _show(found: list[Diagnosis], account: list[Problem], context: Context) -> N
         kernel = diagnosis.kernel
         mark = {"broken": "red", "untrusted": "red", "warning": "yellow"}.get(kernel.state, "bold")
         context.out(
-            context.paint(mark, f"{kernel.name}: {kernel.state}", context.stdout)
-            + f"  ({kernel.path})"
+            context.paint(mark, f"{one_line(kernel.name)}: {kernel.state}", context.stdout)
+            + f"  ({one_line(kernel.path)})"
         )
         _show_problems(diagnosis.problems, context)
         context.out("")
@@ -130,7 +131,7 @@ def _show_problems(problems: Iterable[Problem], context: Context) -> None:
         context.out(
             f"  {context.paint(COLOURS[problem.severity], problem.severity, context.stdout)}: {problem.code}"
         )
-        context.out(f"    {problem.message}")
+        context.out(f"    {one_line(problem.message)}")
         if problem.evidence:
             for line in problem.evidence.splitlines()[:12]:
                 context.out(f"    | {line}")
@@ -271,7 +272,10 @@ def _report(args: argparse.Namespace, context: Context) -> int:
     if args.output == "-":
         context.out(text)
         return 0
-    path = default_path(context.home) if not args.output else type(context.home)(args.output)
+    path = default_path(context.home)
+    if args.output:
+        named = type(context.home)(args.output)
+        path = named / path.name if named.is_dir() else named
     write_text(path, text)
     if args.json:
         context.out(json.dumps({"version": 1, "path": str(path)}))

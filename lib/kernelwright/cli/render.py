@@ -30,11 +30,16 @@ def cut(text: str, columns: int) -> str:
     return kept + "…"
 
 
+def one_line(text: str) -> str:
+    """`text` without line ends: a name with one must not forge a line of ours."""
+    return " ".join(text.splitlines())
+
+
 def table(
     rows: Sequence[Sequence[str]], head: Sequence[str] = (), *, limit: int | None = None
 ) -> str:
     """Columns aligned by their widest cell; the last one is cut to fit the terminal, or `limit` columns."""
-    rows = [tuple(" ".join(cell.splitlines()) for cell in row) for row in rows]
+    rows = [tuple(one_line(cell) for cell in row) for row in rows]
     lines = [tuple(head), *rows] if head else rows
     if not lines:
         return ""

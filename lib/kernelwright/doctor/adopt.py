@@ -220,6 +220,12 @@ def _check_room(target: Path, source: Source) -> None:
         )
     is_link = target.is_symlink() and os.path.realpath(target) == os.path.realpath(source.folder)
     if os.path.lexists(target) and not is_link:
+        if kernelspec.ours(kernelspec.read(target)) is not None:
+            raise UserError(
+                "kernel-exists",
+                f"`{source.folder.name}` would be called `{source.name}`, and you have a kernel of that name already",
+                hint=f"`kernelwright rename {source.name} OTHER`, then call this again",
+            )
         raise kernelspec.not_owned(source.name, target)
 
 
