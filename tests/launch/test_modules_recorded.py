@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from launch.kit import Kernel, generation
+import sys
+
+import pytest
+from launch.kit import PYTHON, Kernel, generation
 
 from kernelwright import modules, process
 from kernelwright.config.model import ModuleConfig, SiteConfig
-from kernelwright.model import Modules
+from kernelwright.model import Command, Modules
 
 RECORDED_EM = """\
 == system
@@ -88,3 +91,27 @@ def test_a_list_that_another_start_is_writing_just_now_says_nothing(tmp_path, ru
     (folder / "modules.loaded").touch()
     with Kernel(folder, env) as kernel:
         assert "have changed" not in kernel.run("1")[1]
+
+
+@pytest.mark.parametrize("damage", ["gone", "empty"])
+@pytest.mark.parametrize("name", ["modules.sh", "hooks.sh"])
+def test_a_part_of_the_launch_script_that_is_lost_is_named(tmp_path, runtime, env, name, damage):
+    """Without it the kernel would start in another environment than its own."""
+    init = tmp_path / "init.sh"
+    init.write_text(OLD_MODULES)
+    (tmp_path / "hook.sh").write_text("export HOOKED=1\n")
+    folder = generation(
+        tmp_path / "a" / "1",
+        runtime=runtime,
+        site=SiteConfig(modules=ModuleConfig(init=str(init))),
+        modules=Modules(load=("gcc",)),
+        command=Command((sys.executable, *PYTHON), hooks=(str(tmp_path / "hook.sh"),)),
+    )
+    (folder / name).unlink() if damage == "gone" else (folder / name).write_text("")
+    with Kernel(folder, env) as kernel:
+        status, text = kernel.run("1")
+        assert status == "error"
+        assert f"{name}`, with which the kernel starts, is gone or damaged" in text
+        assert "kernelwright repair try" in text
+    shell = [str(folder / "launch.sh"), "--shell", "--", "true"]
+    assert process.run(shell, timeout=60, env=env).status == 1

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from .subject import Subject
 
 RECENT = 7 * 86400.0  # seconds that a failed start is worth a note
-FILES = ("start.sh", "watch.sh", "entry.py")  # what launch.sh may start with
+# what launch.sh may start with
+FILES = ("start.sh", "watch.sh", "modules.sh", "hooks.sh", "container.sh", "entry.py")
 PASSING = frozenset(  # what another start may well be spared
     {"address-in-use", "kernel-silent", "kernel-killed", "out-of-memory", "disk-full", "cpu-limit"}
 )

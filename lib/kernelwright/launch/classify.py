@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 EVIDENCE = 12  # lines
 OURS = re.compile(
-    r"^\S*/(?:start|watch|modules|launch)\.sh: line \d+: "
+    r"^\S*/(?:start|watch|modules|hooks|launch)\.sh: line \d+: "
 )  # which line of ours ran it says nothing
 LONG_LINE = 400
 WALLTIME_MARGIN = 120  # Slurm warns that long before its limit at most
