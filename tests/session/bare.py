@@ -149,8 +149,8 @@ class Page:
         for message in list(self.told):
             display = message["content"].get("transient", {}).get("display_id", "")
             if display.startswith("kernelwright-idle-"):
-                assert message["channel"] == "iopub"
-                kind, parent = message["header"]["msg_type"], message["parent_header"].get("msg_id")
+                kind, parent = message["header"]["msg_type"], message["parent_header"]["msg_id"]
+                assert message["channel"] == ("iopub" if parent else "shell")
                 found.append((kind, parent, message["content"]["data"]["text/plain"]))
         return found
 

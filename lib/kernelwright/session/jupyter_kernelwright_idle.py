@@ -18,7 +18,14 @@ from typing import Any
 
 WARNING = 300.0  # seconds before the end; half of a limit that is shorter than twice this, as for Slurm kernels
 V1 = "v1.kernel.websocket.jupyter.org"  # the binary protocol of newer pages; else it is JSON
-NEEDED = ("connect", "disconnect", "handle_incoming_message", "write_message", "subprotocol")
+NEEDED = (
+    "connect",
+    "disconnect",
+    "handle_incoming_message",
+    "write_message",
+    "subprotocol",
+    "session",
+)
 BROKER = b"kernelwright.slurm.broker"
 KEEP = ("#dd6b20", "run any cell to keep it and its variables")
 OVER = ("#e53e3e", "run any cell to start a new one; the variables of the old one are gone")
@@ -59,7 +66,7 @@ def listening(base: Any, watch: Watch) -> type:
 
         def handle_incoming_message(self, incoming_msg: Any) -> Any:
             if header := cell_of(incoming_msg, binary=self.subprotocol == V1):
-                watch.cells[self.kernel_id, self.session_id] = header
+                watch.cells[self.kernel_id, self.session.session] = header
             return super().handle_incoming_message(incoming_msg)
 
     return ListeningConnection
@@ -132,7 +139,7 @@ class Watch:
             return
         warned = self.warned.setdefault(kernel_id, Warned(active, now + before))
         if now < warned.ends:
-            new = [page for page in pages if page.session_id not in warned.told]
+            new = [page for page in pages if page.session.session not in warned.told]
             why = f"as no cell has run for {duration(now - active)}"
             self._tell(warned, new, f"this kernel ends at {clock(warned.ends)}, {why}", *KEEP)
             return
@@ -146,27 +153,35 @@ class Watch:
     def _tell(self, warned: Warned, pages: list[Any], *words: str) -> None:
         """Write the words below the last cell of each page; over those that stand there, if some do."""
         for page in pages:
-            session = page.session_id
-            kind = "update_display_data" if session in warned.told else "display_data"
+            session = page.session.session
+            again = session in warned.told
             cell = warned.told.setdefault(session, self.cells.get((page.kernel_id, session)))
             content = {
                 "data": bundle(*words),
                 "metadata": {},
                 "transient": {"display_id": f"kernelwright-idle-{warned.ends}"},
             }
-            with contextlib.suppress(Exception):  # it is just closing
-                write(page, page.session.msg(kind, content, parent=cell))
+            if cell or words:
+                with contextlib.suppress(Exception):  # it is just closing
+                    write(page, content, cell, again=again)
 
 
-def write(page: Any, message: dict[str, Any]) -> None:
-    """Send a message to a page as if it came from the kernel's iopub channel."""
+def write(page: Any, content: dict[str, Any], cell: dict[str, Any] | None, *, again: bool) -> None:
+    """Send a page what its cell shows, as if it came from the kernel; `again` rewrites what stands there.
+
+    A page that was loaded after the last cell ran has no place for it. JupyterLab puts an answer that nobody waits for
+    into its log console, with a mark in the status bar; of what comes on iopub it does so only when told to.
+    """
     from jupyter_server.services.kernels.connection.base import serialize_msg_to_ws_v1
 
-    pack = page.session.pack
+    kind = "update_display_data" if again and cell else "display_data"
+    nobody = {"msg_id": "", "session": page.session.session}
+    message = page.session.msg(kind, content, parent=cell or nobody)
+    channel, pack = "iopub" if cell else "shell", page.session.pack
     if page.subprotocol == V1:
-        page.write_message(serialize_msg_to_ws_v1(message, "iopub", pack), binary=True)
+        page.write_message(serialize_msg_to_ws_v1(message, channel, pack), binary=True)
     else:
-        page.write_message(pack({**message, "channel": "iopub"}).decode())
+        page.write_message(pack({**message, "channel": channel}).decode())
 
 
 def has_own_clock(kernel: Any) -> bool:
