@@ -55,6 +55,26 @@ def test_a_module_that_is_gone_names_the_nearest_and_the_line(text):
     assert problem.evidence.startswith("recipe.yml, line 4: - gcc/99")
 
 
+def test_the_line_of_the_recipe_is_that_of_the_module():
+    recipe = "version: 1\nname: gcc\nmodules:\n  load:\n  - gcc/12\n  - my-gcc\n  - gcc\nenv:\n  A: gcc\n"
+    start = Start(what="module-failed", recipe=recipe)
+    problem = classify.explain(1, "ERROR: Unable to locate a modulefile for 'gcc'", start)
+    assert problem.evidence.startswith("recipe.yml, line 7: - gcc\n")
+    other = classify.explain(1, "ERROR: Unable to locate a modulefile for 'needed'", start)
+    assert "recipe.yml" not in other.evidence
+    short = Start(what="module-failed", recipe="name: x\nmodules: {load: [gcc/12, gcc]}\n")
+    problem = classify.explain(1, "ERROR: Unable to locate a modulefile for 'gcc'", short)
+    assert problem.evidence.startswith("recipe.yml, line 2: {load: [gcc/12, gcc]}")
+
+
+def test_a_script_kernel_is_not_sent_to_a_repair_that_does_nothing():
+    text = "/k/resources/start.sh: line 3: /opt/old/bin/python: No such file or directory"
+    problem = classify.explain(127, text, Start(name="bert", kind="script"))
+    assert problem.code == "interpreter-not-found"
+    assert "/opt/old/bin/python" in problem.message
+    assert "kernelwright edit bert" in problem.hint
+
+
 def test_the_killer_of_the_kernel_counts_more_than_words():
     start = Start(kills=1, memory_limit=4 << 30, memory_peak=(4 << 30) - 4096)
     for problem in (

@@ -16,7 +16,7 @@ from ..errors import Problem
 from .rules import OWN_FILES, RULES, STATUSES, STEPS, UNCLEAR, UNCLEAR_OTHER
 
 if TYPE_CHECKING:
-    from .rules import Rule
+    from .rule import Rule
 
 EVIDENCE = 12  # lines
 OURS = re.compile(
@@ -153,8 +153,10 @@ def _from_rule(rule: Rule, found: re.Match[str], text: str, start: Start) -> Pro
 
 
 def _recipe_line(module: str, recipe: str) -> str:
-    for number, line in enumerate(recipe.splitlines(), 1):
-        if module in line:
+    """The line below `modules:` that names it, whole."""
+    before, _, below = f"\n{recipe}".rpartition("\nmodules:")
+    for number, line in enumerate(below.splitlines(), before.count("\n") + 1):
+        if re.search(rf"(?<![\w./+-]){re.escape(module)}(?![\w./+-])", line):
             return f"recipe.yml, line {number}: {line.strip()}"
     return ""
 

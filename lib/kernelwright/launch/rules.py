@@ -7,24 +7,8 @@ the wild or made on purpose (tests/launch/test_classify.py has the words of each
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One sign; `kind` limits it to kernels of one environment kind."""
-
-    code: str
-    pattern: re.Pattern[str]
-    message: str
-    hint: str
-    kind: str | None = None
-
-
-def _rule(code: str, pattern: str, message: str, hint: str, *, kind: str | None = None) -> Rule:
-    return Rule(code, re.compile(pattern, re.MULTILINE), message, hint, kind)
-
+from .module_rules import MODULE_RULES
+from .rule import rule as _rule
 
 REPAIR = "`{command} repair {name}` mends it, then restart the kernel"
 REBUILD = "`{command} update {name}` builds the environment anew on this system"
@@ -34,31 +18,7 @@ OWN_FILES = "IPython runs `{files}` at each start: move it away and start the ke
 EDIT = "`{command} edit {name}` changes the recipe"
 
 RULES = (
-    # modules, which come first in a start
-    _rule(
-        "module-not-loadable",
-        r"cannot\s+be\s+loaded\s+as\s+requested[^\"]*\"(?P<what>[^\"]+)\"",
-        "the module `{what}` exists, but another one must be loaded before it",
-        "`module spider {what}` names what it needs; put that before it in `modules: load:` of the recipe ({command} edit {name})",
-    ),
-    _rule(
-        "module-not-loadable",
-        r"(?:Cannot\s+load\s+module\s+\"(?P<what>[^\"]+)\"\.?\s+(?:without|At\s+least\s+one\s+of)\s+these\s+module\(s\)\s+(?:must\s+be\s+)?loaded|Loading (?P<other>\S+)[^\n]*\n\s*ERROR: Module cannot be loaded due to missing prereq\.\n\s*HINT: [^:\n]*):\s+(?P<needs>[^\n]+)",
-        "the module `{what}` exists, but another one must be loaded before it: {needs}",
-        "put that before it in `modules: load:` of the recipe ({command} edit {name})",
-    ),
-    _rule(
-        "module-conflict",
-        r"Cannot\s+load\s+module\s+\"(?P<what>[^\"]+)\"\s+because\s+these\s+module\(s\)\s+are\s+loaded:|Loading (?P<other>\S+)[^\n]*\n\s*ERROR: (?:Module cannot be loaded due to a conflict|Conflicting [^\n]+ (?:is|are) load)",
-        "the module `{what}` cannot be loaded beside another one that is loaded already",
-        "the evidence names it; take one of the two out of `modules: load:` of the recipe ({command} edit {name})",
-    ),
-    _rule(
-        "module-missing",
-        r"(?:module\(s\)\s+are\s+unknown:|[Uu]nable\s+to\s+locate\s+a\s+modulefile\s+for)\s+[\"'](?P<what>[^\"'\s]+)",
-        "the module `{what}` does not exist on this system",
-        "choose one that does in `modules: load:` of the recipe ({command} edit {name})",
-    ),
+    *MODULE_RULES,
     # the file that is started
     _rule(
         "script-crlf",
@@ -84,6 +44,13 @@ RULES = (
         r"(?:line \d+: )(?P<what>/[^\n]+?): Permission denied",
         "`{what}` may not be run: it has no execute permission, or its folder is closed to you",
         "`chmod u+x {what}`",
+    ),
+    _rule(
+        "interpreter-not-found",
+        r"(?:start|watch)\.sh: line \d+: (?P<what>[^\n]+?): (?:No such file or directory|command not found)",
+        "`{what}` does not exist",
+        "it was moved or removed: correct it in the recipe ({command} edit {name})",
+        kind="script",
     ),
     _rule(
         "interpreter-not-found",
