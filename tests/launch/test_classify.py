@@ -67,6 +67,15 @@ def test_the_line_of_the_recipe_is_that_of_the_module():
     assert problem.evidence.startswith("recipe.yml, line 2: {load: [gcc/12, gcc]}")
 
 
+def test_a_kernel_that_is_being_made_is_told_the_nearest_modules():
+    start = Start(name="bert", what="module-failed", modules_available=("gcc/12.2", "gcc/13.1"))
+    problem = classify.explain(1, EM_UNKNOWN, start)
+    hint = classify.for_new_kernel(problem, start).hint
+    assert hint == (
+        "there is `gcc/12.2`, `gcc/13.1`; correct that and call this again; nothing was published"
+    )
+
+
 def test_a_script_kernel_is_not_sent_to_a_repair_that_does_nothing():
     text = "/k/resources/start.sh: line 3: /opt/old/bin/python: No such file or directory"
     problem = classify.explain(127, text, Start(name="bert", kind="script"))

@@ -123,7 +123,8 @@ def for_new_kernel(problem: Problem, start: Start) -> Problem:
         f"{start.command} {verb} {start.name}" in hint
         for verb in ("repair", "update", "edit", "test", "shell")
     ):
-        hint = "correct that and call this again; nothing was published"
+        near = re.match(r"there is (?:`[^`]+`(?:, )?)+; ", hint)
+        hint = f"{near[0] if near else ''}correct that and call this again; nothing was published"
     return Problem(problem.code, problem.severity, problem.message, hint, problem.evidence)
 
 
