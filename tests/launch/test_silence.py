@@ -8,7 +8,7 @@ import time
 from queue import Empty
 
 import pytest
-from launch.kit import PYTHON, script
+from launch.kit import PYTHON, script, wait_for
 
 from kernelwright.model import ScriptSpec
 
@@ -16,9 +16,10 @@ LIMIT = {"KERNELWRIGHT_START_LIMIT": "1"}
 HEAD = f"#!{sys.executable}\nimport json, socket, sys, time\nfacts = json.load(open(sys.argv[1]))\n"
 SOCKETS = """
 import zmq
-context = zmq.Context()
+context, kept = zmq.Context(), []
 for name, kind in {"shell": zmq.ROUTER, "control": zmq.ROUTER, "stdin": zmq.ROUTER, "iopub": zmq.PUB, "hb": zmq.REP}.items():
-    context.socket(kind).bind(f"tcp://127.0.0.1:{facts[name + '_port']}")
+    kept.append(context.socket(kind))
+    kept[-1].bind(f"tcp://127.0.0.1:{facts[name + '_port']}")
 """
 PORT = """
 listening = socket.create_server(("127.0.0.1", facts["shell_port"]))
@@ -121,3 +122,42 @@ def test_a_python_kernel_of_ours_starts_no_second_python(make):
         time.sleep(4)
         code = "import subprocess, os; print(subprocess.run(['pgrep', '-c', '-P', str(os.getppid()), 'python'], capture_output=True, text=True).stdout)"
         assert kernel.run(code)[1].strip() == "1"
+
+
+def test_one_that_ends_behind_an_open_port_is_explained_at_once(make, tmp_path):
+    """The ports are open before the start-up files run; Jupyter starts the kernel again, and that start says why."""
+    path = str(
+        script(
+            tmp_path / "k",
+            HEAD
+            + SOCKETS
+            + "time.sleep(1)\nimport os\nos.write(2, b'the licence server said no')\nos._exit(1)\n",
+        )
+    )
+    kernel = make((path, "{connection_file}"), environment=ScriptSpec(path))
+    try:
+        kernel.manager.start_kernel(env=kernel.env, cwd=str(kernel.cwd))
+        wait_for(lambda: not kernel.manager.is_alive(), "its end")
+        kernel.restart()
+        assert kernel.info["implementation"] == "kernelwright-diagnostic", kernel.said()
+        assert "the licence server said no" in kernel.run("1 + 1")[1]
+    finally:
+        kernel.__exit__()
+
+
+def test_waiting_for_a_port_takes_no_processor(make, tmp_path):
+    """Also where the kernel has closed the pipe on which ours could tell."""
+    text = f"#!/bin/bash\nfor fd in {{3..255}}; do exec {{fd}}>&-; done\nexec {sys.executable} -c \\\n'import sys, time; sys.argv.pop(0); time.sleep(3); exec(open(sys.argv[0]).read())' {tmp_path / 'inner'} \"$1\"\n"
+    (tmp_path / "inner").write_text(HEAD.partition("\n")[2] + SOCKETS + "time.sleep(600)\n")
+    path = str(script(tmp_path / "k", text))
+    kernel = make((path, "{connection_file}"), environment=ScriptSpec(path))
+    try:
+        kernel.manager.start_kernel(env=kernel.env, cwd=str(kernel.cwd))
+        time.sleep(5)
+        pid = kernel.manager.provisioner.process.pid
+        with open(f"/proc/{pid}/stat") as file:
+            field = file.read().rpartition(")")[2].split()
+        assert int(field[11]) + int(field[12]) < 50, "half a second in five"
+    finally:
+        kernel.manager.shutdown_kernel(now=True)
+        kernel.manager.cleanup_resources()

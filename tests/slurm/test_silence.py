@@ -8,9 +8,10 @@ import pytest
 HUNG = f"""#!{sys.executable}
 import json, sys, time, zmq
 facts = json.load(open(sys.argv[-1]))
-context = zmq.Context()
+context, kept = zmq.Context(), []
 for name, kind in {{"shell": zmq.ROUTER, "control": zmq.ROUTER, "stdin": zmq.ROUTER, "iopub": zmq.PUB, "hb": zmq.REP}}.items():
-    context.socket(kind).bind(f"ipc://{{facts['ip']}}-{{facts[name + '_port']}}")
+    kept.append(context.socket(kind))
+    kept[-1].bind(f"ipc://{{facts['ip']}}-{{facts[name + '_port']}}")
 time.sleep(600)
 """
 BUSY = '#!/bin/bash\nexec {python} -m ipykernel_launcher "$@"\n'

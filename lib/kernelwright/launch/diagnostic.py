@@ -11,8 +11,10 @@ import html
 import json
 import os
 import shutil
+import socket
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ from ipykernel.kernelbase import Kernel
 
 from .. import __version__, paths
 from ..errors import UserError
+from .silence import read_connection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -194,11 +197,28 @@ def serve(answer: Mapping[str, Any], connection_file: str) -> int:
     for name in ("HOME", "JUPYTER_RUNTIME_DIR"):
         os.environ.setdefault(name, folder)
     DiagnosticKernel.answer = answer
+    _await_ports(connection_file)
     try:
         IPKernelApp.launch_instance(argv=["-f", connection_file], kernel_class=DiagnosticKernel)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return 0
+
+
+def _await_ports(connection_file: str, patience: float = 5.0) -> None:
+    """Wait until the ports are free: a kernel that was killed may still be letting go of them."""
+    connection = read_connection(connection_file)
+    if connection.get("transport", "tcp") != "tcp":
+        return
+    family = socket.AF_INET6 if ":" in connection["ip"] else socket.AF_INET
+    deadline = time.monotonic() + patience
+    for name in ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port"):
+        while time.monotonic() < deadline:
+            try:
+                with socket.create_server((connection["ip"], connection[name]), family=family):
+                    break
+            except OSError:
+                time.sleep(0.05)
 
 
 def _scratch_folder() -> str:

@@ -37,12 +37,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns the exit status."""
     path, group, patience, limit = list(sys.argv[1:] if argv is None else argv)
     try:
-        with open(path, encoding="utf-8") as file:
-            connection = json.load(file)
+        connection = read_connection(path)
         silent = is_silent(connection, path, int(group), float(patience), float(limit))
     except (OSError, ValueError, TypeError, struct.error):
         return 0  # what cannot be known ends no kernel
     return SILENT if silent else 0
+
+
+def read_connection(path: str, tries: int = 20) -> dict[str, Any]:
+    """The connection file; ipykernel writes it anew while it starts, so that it may be gone or empty for a moment."""
+    while True:
+        try:
+            with open(path, encoding="utf-8") as file:
+                return dict(json.load(file))
+        except (OSError, ValueError):
+            tries -= 1
+            if tries == 0:
+                raise
+        time.sleep(0.1)
 
 
 def is_silent(
@@ -52,7 +64,7 @@ def is_silent(
     deadline = time.monotonic() + limit
     while not has_answered(connection, path):
         before = work(group)
-        if has_reply(connection, path, patience):
+        if has_reply(connection, patience):
             return False
         after = work(group)
         if before is None or after is None:
@@ -73,15 +85,15 @@ def has_answered(connection: Mapping[str, Any], path: str) -> bool:
     return any(acked > floors[port] for port, acked in acknowledged() if port in floors)
 
 
-def has_reply(connection: Mapping[str, Any], path: str, patience: float) -> bool:
+def has_reply(connection: Mapping[str, Any], patience: float) -> bool:
     """Ask kernel_info ourselves; the agent of a Slurm job does so all the time."""
     if connection.get("transport") == "ipc":
         time.sleep(patience)
         return False
     from jupyter_client import BlockingKernelClient
 
-    client = BlockingKernelClient(connection_file=path)
-    client.load_connection_file()
+    client = BlockingKernelClient()
+    client.load_connection_info(dict(connection))
     client.start_channels(iopub=False, stdin=False, hb=False, control=False)
     try:
         client.kernel_info()

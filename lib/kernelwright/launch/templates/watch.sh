@@ -70,7 +70,7 @@ kw_watch() { # ends the kernel when this shell is killed, and both when the Jupy
 
 kw_ask() { # CHILD: one that has its port open and never answered anyone is ended, for kw_end to explain
   "$kw_runtime/venv/bin/python" -I -m kernelwright.launch.silence "$kw_connection_file" "$1" \
-    "$((kw_limit < 5 ? kw_limit : 5))" "$((4 * kw_limit))"
+    "$((kw_limit < 5 ? kw_limit : 5))" "$((4 * kw_limit))" 2>&3
   [[ $? == 3 ]] || return
   : >"$kw_state/$kw_key.silent"
   kw_kill "$1"
@@ -135,24 +135,36 @@ kw_is_busy() { # whether the kernel's process used the processor since the last 
 }
 
 kw_await_port() { # a kernel that cannot tell us is up when its shell port takes connections; kw_ask looks again
-  local text pattern='"shell_port"[[:space:]]*:[[:space:]]*([0-9]+)' port ip=127.0.0.1
-  IFS= read -r -d '' text <"$kw_connection_file"
-  [[ $text =~ $pattern ]] || return
-  port=${BASH_REMATCH[1]}
-  pattern='"ip"[[:space:]]*:[[:space:]]*"([^"]+)"'
-  [[ ! $text =~ $pattern ]] || ip=${BASH_REMATCH[1]}
-  while [[ -z $kw_up ]]; do
-    kill -0 "$kw_child" 2>/dev/null || return
-    if [[ $text == *'"ipc"'* ]]; then
+  local hold polls=0 transport='' ip='' port=''
+  exec {hold}>"/dev/fd/$kw_from" # else `read` would not wait once the kernel has closed its end
+  while [[ -z $kw_up ]] && kill -0 "$kw_child" 2>/dev/null; do
+    if [[ -n $kw_entry ]] && ((polls++ < 5)); then
+      : # it could have told us, and did not: it may be about to end with its ports still open
+    elif [[ -z $port ]]; then
+      kw_read_address # ipykernel writes its file anew: there may be nothing in it at this moment
+      [[ -z $port ]] || continue
+    elif [[ $transport == ipc ]]; then
       [[ ! -S $ip-$port ]] || kw_up=1
     elif (exec 5<>"/dev/tcp/$ip/$port") 2>/dev/null; then
       kw_up=1
     fi
     ((SECONDS < 5 * kw_limit)) || kw_hung
-    [[ -n $kw_up ]] || read -r -t 0.3 <&"$kw_from"
+    [[ -n $kw_up ]] || read -r -t 0.2 <&"$kw_from"
   done
-  text=$((SECONDS + kw_limit / 4))
-  echo "$((text > kw_limit ? text : kw_limit))" >&"$kw_to"
+  exec {hold}>&-
+  [[ -n $kw_up ]] || return
+  polls=$((SECONDS + kw_limit / 4))
+  echo "$((polls > kw_limit ? polls : kw_limit))" >&"$kw_to"
+}
+
+kw_read_address() { # sets transport, ip and port
+  local text=''
+  local string='"[[:space:]]*:[[:space:]]*"([^"]*)"' number='"[[:space:]]*:[[:space:]]*([0-9]+)'
+  transport=tcp ip=127.0.0.1 port=''
+  IFS= read -r -d '' text <"$kw_connection_file"
+  [[ ! $text =~ '"transport'$string ]] || transport=${BASH_REMATCH[1]}
+  [[ ! $text =~ '"ip'$string ]] || ip=${BASH_REMATCH[1]}
+  [[ ! $text =~ '"shell_port'$number ]] || port=${BASH_REMATCH[1]}
 }
 
 kw_hung() {
