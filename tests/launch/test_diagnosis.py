@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -309,6 +310,8 @@ def test_memory_that_is_used_up(make):
             kernel.restart()
             text = kernel.run("1")[1]
             assert "killed because the memory of 400.0 MiB was used up" in text, kernel.said()
+            peak = re.search(r"it had used (\d+\.\d) MiB at its peak", text)
+            assert peak and 300 < float(peak[1]) <= 400, text
             assert "ask for more memory" in text
     finally:
         wait_for(lambda: not (folder / "cgroup.procs").read_text().split(), "an empty cgroup")

@@ -49,6 +49,15 @@ def end(status, *, asked=False, log=(), ran=True, ends_at=None, oom=False):
                 "log": ["slurmstepd: error: Detected 1 oom_kill event in StepId=7.batch."],
             },
         ),
+        (
+            "session-out-of-memory",
+            {
+                "status": 137,
+                "log": [
+                    "slurmstepd-n1: error: StepId=7.batch exceeded memory limit (397639680 > 314572800), being killed"
+                ],
+            },
+        ),
         ("session-out-of-memory", {"status": 137, "oom": True}),
         ("session-shut-down", {"status": 0, "oom": True}),
         ("server-killed", {"status": 137}),

@@ -1,6 +1,6 @@
 """A private, throw-away Slurm cluster on this machine, for the tests and benchmarks of Slurm kernels.
 
-    python tests/slurm/cluster.py DIR      start one, print its SLURM_CONF, stop it at Ctrl-C
+    python -m tests.slurm.cluster [--isolated]      start one, print its SLURM_CONF, stop it at Ctrl-C
 
 Every daemon is a child of this process in the foreground, so that it is ended by its own pid. Needs
 root: jobs then run as whoever submits them. `isolated=True` gives every node its own network, host
@@ -21,46 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-CONF = """\
-ClusterName=mini
-SlurmctldHost={host}({address})
-SlurmctldPort={ctld_port}
-SlurmUser=slurm
-SlurmdUser=root
-AuthType=auth/munge
-AuthInfo=socket={dir}/munge/sock,cred_expire=60
-CredType=cred/munge
-MpiDefault=none
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
-JobCompType=jobcomp/none
-MailProg=/bin/true
-SelectType=select/cons_tres
-SelectTypeParameters=CR_Core_Memory
-SwitchType=switch/none
-ReturnToService=2
-StateSaveLocation={dir}/ctld
-SlurmctldPidFile={dir}/ctld/slurmctld.pid
-SlurmctldLogFile={dir}/ctld/slurmctld.log
-SlurmdSpoolDir={dir}/run/%n
-SlurmdPidFile={dir}/run/%n.pid
-SlurmdLogFile={dir}/log/%n.log
-SlurmctldDebug=info
-SlurmdDebug=info
-SchedulerType=sched/backfill
-SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf_interval=1
-MinJobAge=300
-KillWait=2
-WaitTime=0
-InactiveLimit=0
-SlurmctldTimeout=60
-SlurmdTimeout=60
-MessageTimeout=30
-SlurmdParameters=config_overrides
-DefMemPerCPU=64
-"""
+from . import conf
 
 
 class ClusterError(Exception):
@@ -69,17 +30,7 @@ class ClusterError(Exception):
 
 def missing_parts() -> list[str]:
     """The names of the programs that a cluster needs and this machine lacks."""
-    names = (
-        "setpriv",
-        "munged",
-        "slurmctld",
-        "slurmd",
-        "sbatch",
-        "squeue",
-        "scontrol",
-        "ip",
-        "nsenter",
-    )
+    names = "setpriv munged slurmctld slurmd sbatch squeue scontrol ip nsenter".split()
     return [
         n for n in names if shutil.which(n, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None
     ]
@@ -101,7 +52,11 @@ class Cluster:
     `apart` on it, for jobs that outlive a test; `jobs` leaves them out.
     """
 
-    def __init__(self, *, nodes: int = 2, isolated: bool = False) -> None:
+    def __init__(
+        self, *, nodes: int = 2, isolated: bool = False, settings: str = "", cgroup: str = ""
+    ) -> None:
+        """`settings`: lines of slurm.conf instead of or after the usual ones; `cgroup`: cgroup.conf."""
+        self.settings, self.cgroup = settings, cgroup
         self.dir = Path(tempfile.mkdtemp(prefix="kwslurm-", dir="/tmp"))
         self.nodes = [f"n{i}" for i in range(1, nodes + 1)]
         self.isolated = isolated
@@ -149,39 +104,20 @@ class Cluster:
         key.write_bytes(os.urandom(1024))
         key.chmod(0o400)
         ctld_port, *node_ports = free_ports(1 + len(self.nodes))
-        host = socket.gethostname().split(".")[0]
-        text = CONF.format(host=host, address=self.address, dir=self.dir, ctld_port=ctld_port)
-        for number, (node, port) in enumerate(zip(self.nodes, node_ports, strict=True), 11):
-            where = (
-                f"NodeAddr={self.net}.{number}"
-                if self.isolated
-                else f"NodeHostname={host} NodeAddr=127.0.0.1"
-            )
-            text += (
-                f"NodeName={node} {where} Port={port} CPUs=4 Sockets=1 CoresPerSocket=4"
-                " ThreadsPerCore=1 RealMemory=8192 State=UNKNOWN\n"
-            )
-        names = ",".join(self.nodes[:2])
-        text += (
-            f"PartitionName=debug Nodes={names} Default=YES MaxTime=60 DefaultTime=10 State=UP\n"
+        text = conf.text(
+            folder=self.dir,
+            host=socket.gethostname().split(".")[0],
+            controller=(self.address, ctld_port),
+            nodes=dict(zip(self.nodes, node_ports, strict=True)),
+            net=self.net if self.isolated else None,
         )
-        text += f"PartitionName=long Nodes={names} MaxTime=INFINITE DefaultTime=10 State=UP\n"
-        text += f"PartitionName=closed Nodes={names} MaxTime=60 DefaultTime=10 State=DOWN\n"
-        if len(self.nodes) > 2:
-            text += (
-                f"PartitionName=apart Nodes={self.nodes[2]} MaxTime=60 DefaultTime=10 State=UP\n"
-            )
-        (self.dir / "etc/slurm.conf").write_text(text)
+        (self.dir / "etc/slurm.conf").write_text(conf.with_settings(text, self.settings))
+        if self.cgroup:
+            (self.dir / "etc/cgroup.conf").write_text(self.cgroup)
 
     def _munge_options(self) -> list[str]:
-        names = {
-            "socket": "sock",
-            "key-file": "key",
-            "pid-file": "pid",
-            "log-file": "log",
-            "seed-file": "seed",
-        }
-        return [f"--{option}={self.dir}/munge/{name}" for option, name in names.items()]
+        names = "socket=sock key-file=key pid-file=pid log-file=log seed-file=seed"
+        return [f"--{pair.replace('=', f'={self.dir}/munge/')}" for pair in names.split()]
 
     def _daemon(self, name: str, argv: list[str]) -> None:
         with open(self.dir / "log" / f"{name}.out", "ab") as out:

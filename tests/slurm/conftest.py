@@ -12,7 +12,8 @@ from slurm.cluster import Cluster, missing_parts
 from slurm.notebook import Notebook, make_generation, publish
 
 
-def _cluster(**options):
+def new_cluster(**options):
+    """A cluster of its own, from start to stop; for `yield from` in a fixture."""
     if os.getuid() != 0:
         pytest.skip("a private Slurm cluster needs root")
     if missing := missing_parts():
@@ -26,7 +27,7 @@ def _cluster(**options):
 
 @pytest.fixture(scope="session")
 def _one_cluster():
-    yield from _cluster(nodes=3)
+    yield from new_cluster(nodes=3)
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def cluster(_one_cluster):
 @pytest.fixture(scope="module")
 def isolated_cluster():
     """Two nodes with networks, addresses, host names and process ids of their own."""
-    yield from _cluster(isolated=True)
+    yield from new_cluster(isolated=True)
 
 
 class Bench:

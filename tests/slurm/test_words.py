@@ -8,7 +8,7 @@ import pytest
 from kernelwright.config.model import SiteConfig, SlurmConfig
 from kernelwright.errors import UserError
 from kernelwright.model import SlurmSettings
-from kernelwright.slurm import addresses, endings, notices, reasons, record, script
+from kernelwright.slurm import addresses, endings, jobstate, notices, reasons, record, script
 from kernelwright.slurm.clients import Clients, Unreachable, job_environment
 from kernelwright.slurm.scheduler import Ended, Slurm, connect
 from kernelwright.slurm.wire import BadMessageError, Wire
@@ -77,7 +77,10 @@ def test_reasons():
     assert "account" in reasons.why_waiting("AssocGrpWhatever")
     assert reasons.why_waiting("Something, new | here") == "Slurm says: Something, new | here"
     assert reasons.why_ended("OUT_OF_MEMORY").cause == "it used more memory than it had asked for"
-    assert "signal 9" in reasons.why_ended("FAILED", "0:9").cause
+    assert "signal 9" in reasons.why_ended("FAILED", "0:9", "a line of the kernel").cause
+    log = "up\nslurmstepd-n1: error: StepId=7.batch exceeded memory limit (397639680 > 314572800), being killed\n"
+    assert "more memory" in reasons.why_ended("FAILED", "0:9", log).cause
+    assert "cannot reach" in reasons.why_ended("FAILED", "75:0", log).cause
     assert "cannot reach" in reasons.why_ended("FAILED", "75:0").cause
     assert reasons.why_ended("NEW_STATE").cause == "its state is NEW_STATE"
 
@@ -274,3 +277,13 @@ def test_a_foreign_folder_is_not_used(tmp_path):
     (base / "link").symlink_to(tmp_path)
     with pytest.raises(UserError):
         record.open_folder([base], "link")
+
+
+@pytest.mark.parametrize(
+    ("written", "limit"),
+    [("314572800", 314572800), ("9223372036854771712", None), ("max", None)],
+)
+def test_a_limit_that_slurm_does_not_enforce_is_none(tmp_path, monkeypatch, written, limit):
+    (tmp_path / "limit").write_text(written + "\n")
+    monkeypatch.setattr(jobstate, "_cgroup_files", lambda _: {"limit": str(tmp_path / "limit")})
+    assert jobstate.Memory().look()["limit"] == limit

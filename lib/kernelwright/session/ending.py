@@ -26,7 +26,9 @@ SIGNALS = {
     1: "SIGHUP",
 }
 TIME_LIMIT = re.compile(r"slurmstepd.*CANCELLED AT .* DUE TO TIME LIMIT")
-OUT_OF_MEMORY = re.compile(r"slurmstepd.*(oom[-_ ]kill|Out Of Memory)", re.IGNORECASE)
+OUT_OF_MEMORY = re.compile(
+    r"slurmstepd.*(oom[-_ ]kill|Out Of Memory|exceeded (job )?memory limit)", re.IGNORECASE
+)
 SAID = re.compile(r"kernelwright: ([a-z0-9-]{3,60}): (.{1,500})")
 
 

@@ -28,7 +28,8 @@ class Ending:
 
 def of_job(job: str, ended: Ended, folder: Folder, tag: str, addresses: Sequence[str]) -> Ending:
     """The end of a job in words."""
-    why = why_ended(ended.state, ended.exit_code)
+    tail = folder.tail(job)
+    why = why_ended(ended.state, ended.exit_code, tail)
     place = f" on node {ended.node}" if ended.node not in {"", "(null)", "None assigned"} else ""
     head = f"Slurm job {job}{place} is over: {why.cause} ({_state(ended)})"
     lines = [head]
@@ -38,13 +39,14 @@ def of_job(job: str, ended: Ended, folder: Folder, tag: str, addresses: Sequence
     if ended.exit_code == f"{CANNOT_DIAL}:0":
         lines += _unreachable(folder, tag, addresses)
     lines.append(why.remedy)
-    if tail := folder.tail(job):
+    if tail:
         lines += ["", f"the end of its log ({folder.log(job)}):", tail]
     return Ending("SlurmJobEnded", "\n".join(lines), Notice(head, "bad", (why.remedy,)))
 
 
 def _state(ended: Ended) -> str:
-    plain = ended.reason in {"", "None", "(null)"} or ended.reason.upper() == ended.state
+    told = ended.state.replace("_", "")  # OutOfMemory says no more than OUT_OF_MEMORY
+    plain = ended.reason in {"", "None", "(null)"} or ended.reason.upper() == told
     return ended.state if plain else f"{ended.state}, {ended.reason}"
 
 

@@ -230,6 +230,7 @@ class Agent:
         if self.child.ready:
             say(f"the kernel has ended with status {status}")
             self._tell({"event": "died", "status": status, "oom": self.state.memory.was_killed()})
+            self.state.update()  # how much memory it had used is what people ask next
         elif self._lacks_sockets() and not self.failures:
             self._use_tcp()
             return

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "KERNELWRIGHT_JOB_STATE"
 _NOT_FOR_KERNELS = {"SLURM_EXPORT_ENV", "SLURM_GET_USER_ENV"}  # they would empty srun's environment
+UNLIMITED = 1 << 60  # bytes from which on a limit of control groups v1 is none
 EVERY = 10.0  # seconds between two looks at the memory
 
 
@@ -90,7 +91,10 @@ class Memory:
         if current is None:
             current = _own_memory()
         self.peak = max(self.peak, current, _read(self.files.get("peak")) or 0)
-        return {"current": current, "peak": self.peak, "limit": _read(self.files.get("limit"))}
+        limit = _read(self.files.get("limit"))
+        if limit is not None and limit >= UNLIMITED:
+            limit = None
+        return {"current": current, "peak": self.peak, "limit": limit}
 
     def was_killed(self) -> bool:
         """Whether the kernel of the operating system has killed for want of memory since last time."""
@@ -121,9 +125,10 @@ def _cgroup_files(root: str) -> dict[str, str]:
             job = re.sub(r"(/job_\d+).*", r"\1", path)
             names = {
                 "current": "usage_in_bytes", "peak": "max_usage_in_bytes", "limit": "limit_in_bytes",
-                "events": "oom_control",
             }  # fmt: skip
-            return {k: f"{root}/memory{job}/memory.{v}" for k, v in names.items()}
+            found = {k: f"{root}/memory{job}/memory.{v}" for k, v in names.items()}
+            # v1 counts a kill in the victim's own group alone, and our kernel's is ours
+            return {**found, "events": f"{root}/memory{path}/memory.oom_control"}
     return {}
 
 

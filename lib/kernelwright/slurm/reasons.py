@@ -6,6 +6,7 @@ squeue really prints instead of a code.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 OVER = frozenset(
@@ -139,6 +140,10 @@ _ENDS = {
     "COMPLETED": ("it ended", _RESTART),
     "GONE": ("Slurm does not know it any more", _RESTART),
 }
+# a job that Slurm kills for its memory by its own polling is FAILED like any other; the log says why
+_MEMORY = re.compile(
+    r"^slurmstepd\S*: error: .*exceeded (?:job )?memory limit", re.IGNORECASE | re.MULTILINE
+)
 CANNOT_DIAL = 75  # the agent's exit status when it cannot reach the broker (EX_TEMPFAIL)
 CANNOT_START = 76  # the agent's exit status when the kernel ends again and again before it answers
 LEASE_OVER = 77  # the agent's exit status when the broker has been silent for longer than the lease
@@ -159,9 +164,11 @@ _EXITS = {
 }
 
 
-def why_ended(state: str, exit_code: str = "0:0") -> End:
-    """The end of a job for people, from JobState and ExitCode (`status:signal`) of scontrol."""
+def why_ended(state: str, exit_code: str = "0:0", log: str = "") -> End:
+    """The end of a job for people, from JobState and ExitCode (`status:signal`) of scontrol, and its log."""
     status, _, signal = exit_code.partition(":")
+    if state == "FAILED" and signal == "9" and _MEMORY.search(log):
+        return End(state, *_ENDS["OUT_OF_MEMORY"])
     if state == "FAILED" and status.isdigit() and int(status) in _EXITS:
         return End(state, *_EXITS[int(status)])
     cause, remedy = _ENDS.get(state, (f"its state is {state}", _RESTART))
