@@ -1,7 +1,7 @@
 """The real kernel, as the agent's child: started from launch.sh on sockets that nobody else can open.
 
 The sockets are files in a 0700 folder (`ipc`), so the node opens no port. Kernels that cannot do that
-(Julia's) get 127.0.0.1; the agent finds out by trying.
+get 127.0.0.1; the agent finds out by trying.
 """
 
 from __future__ import annotations
@@ -127,12 +127,26 @@ class Child:
         now = time.monotonic()
         if self.ready or now < self._next_nudge:
             return
-        if self.transport == "ipc" and not (self.folder / "s-1").exists():
+        if not self.has_sockets():
             return
         patience = NUDGE if "shell" not in self._heard or now - self.started < 5 else 1.0
         self._next_nudge = now + patience
         self.sockets["shell"].send_multipart(self.wire.make("kernel_info_request", {}))
         self._probes.add(f"{self.wire.session}_{self.wire.count}")
+
+    def has_sockets(self) -> bool:
+        """Whether the kernel has opened its socket files, or needs none.
+
+        Older kernels for Julia write a colon for the hyphen in their names: they get both.
+        """
+        if self.transport != "ipc" or (self.folder / "s-1").exists():
+            return True
+        if not (self.folder / "s:1").exists():
+            return False
+        for number in range(1, 6):
+            with contextlib.suppress(FileExistsError):
+                (self.folder / f"s-{number}").symlink_to(f"s:{number}")
+        return True
 
     def heard(self, channel: str) -> bool:
         """A message came before the kernel was ready; whether it is ready now.

@@ -224,14 +224,14 @@ class Agent:
         status = self.child.has_ended()
         if status is None:
             late = time.monotonic() - self.child.started > NO_IPC
-            if late and not self.child.ready and self._lacks_sockets():
+            if late and not self.child.ready and not self.child.has_sockets():
                 self._use_tcp()
             return
         if self.child.ready:
             say(f"the kernel has ended with status {status}")
             self._tell({"event": "died", "status": status, "oom": self.state.memory.was_killed()})
             self.state.update()  # how much memory it had used is what people ask next
-        elif self._lacks_sockets() and not self.failures:
+        elif not self.child.has_sockets() and not self.failures:
             self._use_tcp()
             return
         else:
@@ -243,9 +243,6 @@ class Agent:
                 self._tell({"event": "leaving", "status": CANNOT_START})
                 self._leave(CANNOT_START)
         self.child.start(self.poller)
-
-    def _lacks_sockets(self) -> bool:
-        return self.child.transport == "ipc" and not (self.folder / "s-1").exists()
 
     def _use_tcp(self) -> None:
         """Some kernels know no `ipc` sockets: 127.0.0.1 is what they get anywhere else."""

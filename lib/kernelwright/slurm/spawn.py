@@ -39,8 +39,9 @@ class Spawner:
     def spawn(self, key: str, scheme: str, transport: str = "ipc") -> Spawned:
         """Write the connection file and start `launch.sh --local` in a session of its own."""
         for number in range(1, 6):
-            with contextlib.suppress(OSError):
-                os.unlink(self.folder / f"s-{number}")
+            for name in (f"s-{number}", f"s:{number}"):
+                with contextlib.suppress(OSError):
+                    os.unlink(self.folder / name)
         connection = self._connection(key, scheme, transport)
         path = self.folder / "kernel.json"
         for old in (path, self._answered):
