@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import random
-import shutil
 import socket
 import statistics
 import subprocess
@@ -24,6 +23,7 @@ from pathlib import Path
 
 import zmq
 from jupyter_client.session import Session
+from throwaway import Missing, environment
 
 from kernelwright import paths
 from kernelwright.config.model import SiteConfig
@@ -52,7 +52,7 @@ def main() -> int:
         }
         for argv in (BARE, *wanted.values()):
             start(argv, folder)  # once for the caches
-        print(f"{args.pairs} pairs each on {os.cpu_count()} cores, {socket.gethostname()}")
+        print(f"{args.pairs} pairs each on {os.cpu_count()} cores")
         print(
             f"{'variant':28}{'median s':>10}{'bare s':>10}{'ratio':>8}   95 % of the median ratio"
         )
@@ -92,11 +92,29 @@ def variants(folder: Path) -> dict[str, tuple[str, ...]]:
         found["bash, 3 Lmod modules by hand"] = ("/bin/bash", "-c", line, "x", *BARE)
     else:
         print("not measured: Lmod is missing")
-    if program := shutil.which("envkernel"):
-        found["envkernel"] = (program, "virtualenv", "run", sys.prefix, "--", *BARE)
-    else:
-        print("not measured: envkernel is not installed (pip install envkernel)")
+    try:
+        found["envkernel"] = envkernel(folder)
+    except Missing as error:
+        print(f"not measured: envkernel: {error}")
     return found
+
+
+def envkernel(folder: Path) -> tuple[str, ...]:
+    """What envkernel itself writes for the bare kernel; it is installed beside a current jupyter_client."""
+    programs = environment(folder / "envkernel", "envkernel", "jupyter_client")
+    words = ["--name=bench", f"--prefix={folder}", f"--kernel-cmd={' '.join(BARE)}", sys.prefix]
+    done = subprocess.run(
+        [programs / "envkernel", "virtualenv", *words], capture_output=True, text=True, timeout=120
+    )
+    try:
+        spec = json.loads((folder / "share/jupyter/kernels/bench/kernel.json").read_text())
+    except FileNotFoundError:
+        raise Missing((done.stderr.strip() or "no kernel.json").splitlines()[-1]) from None
+    try:
+        start(spec["argv"], folder)
+    except SystemExit as error:
+        raise Missing(str(error)) from None
+    return tuple(spec["argv"])
 
 
 def launch(folder: Path, command: Command, modules: Modules = Modules()) -> tuple[str, ...]:

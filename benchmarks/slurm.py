@@ -33,6 +33,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "lib")]
 from jupyter_client import BlockingKernelClient, KernelManager  # noqa: E402
 from tests.slurm.cluster import Cluster  # noqa: E402
 from tests.slurm.notebook import Notebook, is_idle, make_generation, publish  # noqa: E402
+from throwaway import runtime  # noqa: E402
 
 STDOUT = "line = 'x' * 999_999 + chr(10)\nimport sys\nfor _ in range({n}): sys.stdout.write(line)"
 ONE = "from comm import create_comm\ncreate_comm(target_name='t', data={{}}, buffers=[bytes({n} * 1_000_000)])"
@@ -187,6 +188,7 @@ def main():
     parser.add_argument("--megabytes", type=int, default=100)
     parser.add_argument("--runtime", type=Path, default=ROOT / ".dev-runtime")
     options = parser.parse_args()
+    runtime(options.runtime)
     base = Path(tempfile.mkdtemp(prefix="kernelwright-bench-"))
     cluster = Cluster().start()
     try:
