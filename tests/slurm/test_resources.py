@@ -58,7 +58,10 @@ def limited(limited_cluster, home, runtime, tmp_path, monkeypatch):
     limited_cluster.wait_no_jobs()
 
 
-def test_a_preempted_job_is_submitted_again_by_restart_alone(strict):
+@pytest.mark.parametrize("mode", ["CANCEL", "REQUEUE"])
+def test_a_preempted_job_is_submitted_again_by_restart_alone(strict, mode):
+    strict.cluster.run("scontrol", "update", "PartitionName=debug", f"PreemptMode={mode}")
+    assert f"PreemptMode={mode}" in strict.cluster.run("scontrol", "show", "partition", "debug")
     strict.kernel()
     notebook = strict.start()
     job = notebook.ready()
