@@ -11,6 +11,7 @@ from slurm.conftest import make_bench, new_cluster
 
 # more memory than asked for ends the job; a job in `urgent` takes the place of one in another partition
 STRICT = """\
+DefMemPerCPU=1024
 PreemptType=preempt/partition_prio
 PreemptMode=CANCEL
 PartitionName=urgent Nodes=n1,n2 PriorityTier=10 MaxTime=60 DefaultTime=10 State=UP
