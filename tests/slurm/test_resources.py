@@ -1,9 +1,11 @@
 """Jobs that Slurm itself ends or cuts: for a job of higher priority, and for want of memory."""
 
 import ast
+import contextlib
 import os
 import random
 import time
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +52,9 @@ def limited_cluster():
     if not os.access("/sys/fs/cgroup/memory/cgroup.procs", os.W_OK):
         pytest.skip("NOT TESTED: there are no control groups v1 of memory that can be written")
     yield from new_cluster(settings=BY_CGROUP, cgroup=CGROUP)
+    for folder in Path("/sys/fs/cgroup/memory").glob("slurm_n[12]"):  # killed daemons leave them
+        with contextlib.suppress(OSError):  # another run's
+            folder.rmdir()
 
 
 @pytest.fixture
