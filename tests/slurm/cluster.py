@@ -31,9 +31,8 @@ class ClusterError(Exception):
 def missing_parts() -> list[str]:
     """The names of the programs that a cluster needs and this machine lacks."""
     names = "setpriv munged slurmctld slurmd sbatch squeue scontrol ip nsenter".split()
-    return [
-        n for n in names if shutil.which(n, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None
-    ]
+    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+    return [name for name in names if shutil.which(name, path=path) is None]
 
 
 def free_ports(count: int) -> list[int]:
