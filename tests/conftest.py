@@ -24,6 +24,11 @@ SHARED = Path(
 )  # readable by all: a checkout may lie below a private folder
 
 
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # started behind `&` or nohup: children would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # the folders whose files take longest come first, so that no worker is left with a long one at the end
 LONG = (
     "slurm/test_whole_minutes",

@@ -14,7 +14,7 @@ import urllib.parse
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 TOKEN = "tk-12345-secret"
 LOGIN = "alice:s3cret"
@@ -31,6 +31,7 @@ class Fault:
     kind: Kind
     times: int = 1_000_000
     status: int = 503
+    at: float = 0.5  # the part of the file after which the garbled byte comes
 
 
 @dataclass
@@ -69,9 +70,9 @@ class ChannelServer:
         """The package index's address, for uv and pip."""
         return f"http://{self.host}/simple"
 
-    def fail(self, pattern: str, kind: Kind, *, times: int = 1_000_000, status: int = 503) -> None:
-        """From now on, treat paths like `pattern` badly."""
-        self.faults.append(Fault(pattern, kind, times, status))
+    def fail(self, pattern: str, kind: Kind, **options: Any) -> None:
+        """From now on, treat paths like `pattern` badly; the options are Fault's."""
+        self.faults.append(Fault(pattern, kind, **options))
 
     def calm(self) -> None:
         """Forget every fault, let go what hangs, and empty the log."""
@@ -137,11 +138,8 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         if fault and fault.kind == "corrupt":
-            data = (
-                data[: len(data) // 2]
-                + bytes([data[len(data) // 2] ^ 0xFF])
-                + data[len(data) // 2 + 1 :]
-            )
+            at = int(len(data) * fault.at)
+            data = data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]
         if fault and fault.kind == "swap":
             data = next(p for p in sorted(found.parent.glob("*.conda")) if p != found).read_bytes()
         self.send_response(200)

@@ -20,10 +20,15 @@ def code_of(action, *arguments, **options):
     return caught.value.code, caught.value
 
 
-@pytest.mark.parametrize("kind", ["status", "truncate", "corrupt"])
+@pytest.mark.parametrize(
+    "fault",
+    [{"kind": "status"}, {"kind": "truncate"}, *({"kind": "corrupt", "at": at} for at in (0.01, 0.5, 0.98))],
+    ids=lambda fault: "-".join(map(str, fault.values())),
+)  # fmt: skip
 @pytest.mark.parametrize("what", ["*activator-*.conda", "*repodata*"])
-def test_what_passes_is_tried_again(cold, kind, what):
-    cold.server.fail(what, kind, times=2)
+def test_what_passes_is_tried_again(cold, fault, what):
+    """A garbled byte has another name by its place: in the head, in the compressed part, in what it says."""
+    cold.server.fail(what, times=2, **fault)
     made = cold.make("activator", language="r")
     assert Path(made.prefix, "share/activator/data.txt").is_file()
 
@@ -33,7 +38,7 @@ def test_what_passes_is_tried_again(cold, kind, what):
     [
         ("*activator-*.conda", "status", "channel-broken"),
         ("*activator-*.conda", "truncate", "channel-broken"),
-        ("*activator-*.conda", "corrupt", "channel-broken"),
+        ("*activator-*.conda", "corrupt", "channel-broken|hash-mismatch"),
         ("*activator-*.conda", "swap", "hash-mismatch"),
         ("*repodata*", "status", "channel-broken"),
         ("*activator-*.conda", "hang", "channel-unreachable"),
@@ -44,7 +49,7 @@ def test_what_stays_is_told_with_its_own_code(cold, pattern, kind, code):
     cold.patience(3 if kind == "hang" else None)
     cold.server.fail(pattern, kind)
     found, error = code_of(cold.make, "activator", language="r")
-    assert found == code, (error.message, error.context)
+    assert found in code.split("|"), (error.message, error.context)
     assert error.hint
     cold.server.calm()
     cold.patience(None)

@@ -49,6 +49,9 @@ class Driver:
                 if not self.manager.is_alive():
                     raise Failed("the kernel ended")
             if replied and heard:
+                time.sleep(
+                    0.3
+                )  # stdin connects by itself, each 0.1 s; a question before that is lost
                 return
         raise Failed("no kernel_info reply with its status")
 

@@ -123,8 +123,10 @@ class Session:
 
     @property
     def connection(self):
-        lines = (self.root / "connection.yml").read_text().splitlines()
-        return dict(line.split(": ", 1) for line in lines)
+        """What OOD reads; its file is written line by line."""
+        path = self.root / "connection.yml"
+        wait_for(lambda: "password: " in path.read_text(), why=lambda: self.log)
+        return dict(line.split(": ", 1) for line in path.read_text().splitlines())
 
     def wait_running(self):
         wait_for(

@@ -70,7 +70,11 @@ def check_after_kill(builder):
 
 
 @pytest.mark.parametrize(
-    "number", [pytest.param(2, id="few"), pytest.param(40, id="many", marks=pytest.mark.soak)]
+    "number",
+    [
+        pytest.param(2, id="few"),
+        pytest.param(40, id="many", marks=[pytest.mark.soak, pytest.mark.timeout(1800)]),
+    ],
 )
 def test_sigkill_at_random_moments(builder, number):
     begun = time.monotonic()

@@ -101,7 +101,7 @@ def test_the_command_says_which_versions_there_are(home, runtime):
         capture_output=True,
         text=True,
         timeout=120,
-        env={"HOME": str(home), "PATH": "/usr/bin:/bin"},
+        env={"HOME": str(home), "KERNELWRIGHT_HOME": str(home), "PATH": "/usr/bin:/bin"},
     )
     error = json.loads(done.stdout)["error"]
     assert (error["code"], error["message"]) == (

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 # lists that were cut or garbled and may be whole a moment later; 5xx answers are retried by rattler
 PASSING = re.compile(
-    r"end of file|error decoding|missing field|Data corruption|unexpected eof|connection reset"
+    r"end of file|error decoding|failed to (?:parse|decode|deserialize|decompress)|missing field|Data corruption|unexpected eof|connection reset"
     r"|hash mismatch|connection closed|invalid (?:type|value|length)|unpack|buffer is too small|404[^\n]*/shards/",
     re.IGNORECASE,
 )
@@ -111,7 +111,7 @@ class Engine:
             return [name.source for name in found]
 
         with contextlib.suppress(EngineError):
-            return self._attempt("solve", work, attempts=1)
+            return self._attempt("solve", work, pauses=())
         return []
 
     def install(
@@ -143,13 +143,16 @@ class Engine:
                 self.settings.stall,
             )
 
-        self._attempt("install", work, attempts=1)  # rattler tries each package several times
+        self._attempt("install", work)
 
     def _attempt(
-        self, step: str, work: Callable[[], Coroutine[Any, Any, T]], attempts: int = 3
+        self,
+        step: str,
+        work: Callable[[], Coroutine[Any, Any, T]],
+        pauses: Sequence[float] = PAUSES,
     ) -> T:
-        """Run `work` to its end, again after a pause when its failure may have passed."""
-        for pause in (*PAUSES[: attempts - 1], None):
+        """Run `work` to its end, again after a pause when what came was garbled; rattler tries the rest again itself."""
+        for pause in (*pauses, None):
             try:
                 with _trusting(self.settings.ca_file), warnings.catch_warnings():
                     warnings.simplefilter(

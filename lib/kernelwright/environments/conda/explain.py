@@ -74,7 +74,7 @@ def explain(
             hint="a token or password is needed: `https://host/t/${TOKEN}/channel`, or ~/.rattler/credentials.json",
         )
     if re.search(
-        r"status server error|end of file|error decoding|corruption|missing field|unpack|failed to fetch",
+        r"status server error|end of file|error decoding|corruption|missing field|unpack|failed to (?:fetch|parse|decode|deserialize|decompress)",
         text,
         re.IGNORECASE,
     ):

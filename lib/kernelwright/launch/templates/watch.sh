@@ -138,8 +138,9 @@ kw_await_port() { # a kernel that cannot tell us is up when its shell port takes
   local hold polls=0 transport='' ip='' port=''
   exec {hold}>"/dev/fd/$kw_from" # else `read` would not wait once the kernel has closed its end
   while [[ -z $kw_up ]] && kill -0 "$kw_child" 2>/dev/null; do
-    if [[ -n $kw_entry ]] && ((polls++ < 5)); then
-      : # it could have told us, and did not: it may be about to end with its ports still open
+    if [[ -n $kw_entry ]] && ((polls++ < 5)); then # it closed its end unheard: it may be ending, its ports still open
+      read -r -t 0.05 <&"$kw_from"
+      continue
     elif [[ -z $port ]]; then
       kw_read_address # ipykernel writes its file anew: there may be nothing in it at this moment
       [[ -z $port ]] || continue
