@@ -1,9 +1,9 @@
-"""Sessions on real parts: the real templates and JupyterLab, as an unprivileged user."""
-
-from __future__ import annotations
+"""Requests, prepared sessions, and whole sessions of an unprivileged user on the real templates."""
 
 import json
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,8 @@ from jsonschema import Draft202012Validator
 from kernelwright.catalog.document import document
 from kernelwright.config.model import SiteConfig
 from kernelwright.session.session import Session
+
+from . import ood
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = ROOT / "docs/reference/schemas"
@@ -86,3 +88,61 @@ def write_catalog(path, site):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document(site, environ={})))
     return path
+
+
+@pytest.fixture
+def central(tmp_path):
+    """A site with two central kernels; the second is its default."""
+    one = ood.central_kernel(tmp_path / "shared/py", "Python of the site")
+    two = ood.central_kernel(tmp_path / "shared/ml", "ML")
+    return SiteConfig(
+        kernels=(
+            {"name": "py", "label": "Python 3.12 (site)", "path": str(one)},
+            {"name": "ml", "label": "ML stack", "path": str(two), "default": True},
+        )
+    )
+
+
+@pytest.fixture
+def place():
+    """A folder that every user can enter; pytest's own are private, and made so again by each other run."""
+    folder = Path(tempfile.mkdtemp(prefix="kernelwright-session-", dir="/var/tmp"))
+    os.chmod(folder, 0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def start(alice, runtime, place):
+    """Start a session of alice's with these answers; all of them are ended after the test."""
+    running = []
+
+    def go(
+        answers=None, *, site=None, wait=True, home=None, root=None, before_serving="", **options
+    ):
+        catalog = write_catalog(place / f"catalog-{len(running)}.json", site) if site else None
+        where = root or alice.home / f"ondemand/output/{len(running)}"
+        ood.stage(answers or {}, where, runtime=runtime, catalog=catalog)
+        script = (where / "script.sh").read_text()
+        assert script.count("\nkw_status=0\n") == 1
+        (where / "script.sh").write_text(
+            script.replace("\nkw_status=0\n", f"\n{before_serving}\nkw_status=0\n")
+        )
+        os.system(f"chown -R {alice.uid}:{alice.gid} '{alice.home}'")
+        environ = {"KERNELWRIGHT_CATALOG": str(catalog)} if catalog else {}
+        session = ood.Session(
+            where,
+            home=home or alice.home,
+            user=alice,
+            environ=environ | options.pop("environ", {}),
+            wait=False,
+            **options,
+        )
+        running.append(session)
+        if wait:
+            session.wait_running()
+        return session
+
+    yield go
+    for session in running:
+        session.stop()

@@ -25,12 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 SILENT = 3  # exit status
-# Bytes on one connection. ZMTP's greeting is 107 and a kernel_info_reply 800 and more; on iopub ipykernel
-# sends 700 by itself, before it can answer, and a first exchange another 1100 (measured: ipykernel 7.4, IRkernel 1.3).
-REPLIED = {"shell_port": 400, "control_port": 400, "iopub_port": 1500}
+# Bytes on one connection (measured: ipykernel 7.4, IRkernel 1.3). ZMTP's greeting takes 107, a kernel_info_reply
+# 800 and more. On iopub ipykernel says 2100 by itself before it can answer, and an exchange adds 1100.
+REPLIED = ASKED = 400
+HEARD, HEARD_FOR_CERTAIN = 1500, 3000
 BUSY = 0.01  # part of one core above which a kernel is taken to be loading
-SOCK_DIAG, BY_FAMILY, DONE, DUMP = 4, 20, 3, 0x301  # linux/netlink.h, linux/sock_diag.h
-INFO, ESTABLISHED, ACKED = 2, 1, 120  # linux/inet_diag.h; offset of tcpi_bytes_acked in tcp_info
+SOCK_DIAG, BY_FAMILY, DUMP = 4, 20, 0x301  # linux/netlink.h, linux/sock_diag.h
+INFO, ESTABLISHED = 2, 1  # linux/inet_diag.h
+COUNTS = 120  # offset of tcpi_bytes_acked and tcpi_bytes_received in tcp_info
+SETTLE = 1.0  # seconds in which a front end finds a port that has just been opened, and asks
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         connection = read_connection(path)
         silent = is_silent(connection, path, int(group), float(patience), float(limit))
-    except (OSError, ValueError, TypeError, struct.error):
+    except (OSError, ValueError, KeyError, TypeError, struct.error):
         return 0  # what cannot be known ends no kernel
     return SILENT if silent else 0
 
@@ -62,6 +65,7 @@ def is_silent(
 ) -> bool:
     """Ask until the kernel has answered or ended, or has neither worked nor answered for `patience` seconds."""
     deadline = time.monotonic() + limit
+    time.sleep(SETTLE)
     while not has_answered(connection, path):
         before = work(group)
         if has_reply(connection, patience):
@@ -81,8 +85,15 @@ def has_answered(connection: Mapping[str, Any], path: str) -> bool:
         return True
     if connection.get("transport") == "ipc":
         return "KERNELWRIGHT_JOB_STATE" not in os.environ
-    floors = {int(connection[name]): floor for name, floor in REPLIED.items()}
-    return any(acked > floors[port] for port, acked in acknowledged() if port in floors)
+    of = {int(connection[f"{name}_port"]): name for name in ("shell", "control", "iopub")}
+    seen = [(of[port], acked, received) for port, acked, received in counted() if port in of]
+    asked = [(acked, received) for name, acked, received in seen if name != "iopub"]
+    if any(acked > REPLIED for acked, _ in asked):
+        return True
+    # a page that was loaded again waits for the cell that the kernel is busy with: then iopub must say more
+    waits = any(received > ASKED for _, received in asked)
+    floor = HEARD_FOR_CERTAIN if waits else HEARD
+    return any(name == "iopub" and acked > floor for name, acked, _ in seen)
 
 
 def has_reply(connection: Mapping[str, Any], patience: float) -> bool:
@@ -105,8 +116,8 @@ def has_reply(connection: Mapping[str, Any], patience: float) -> bool:
     return True
 
 
-def acknowledged() -> Iterator[tuple[int, int]]:
-    """(own port, bytes acknowledged by the peer) of every established connection of this network."""
+def counted() -> Iterator[tuple[int, int, int]]:
+    """(own port, bytes that the peer acknowledged, bytes received) of every TCP connection of this network."""
     for family in (socket.AF_INET, socket.AF_INET6):
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, SOCK_DIAG) as link:
             link.settimeout(5)
@@ -117,7 +128,7 @@ def acknowledged() -> Iterator[tuple[int, int]]:
             yield from _answers(link)
 
 
-def _answers(link: socket.socket) -> Iterator[tuple[int, int]]:
+def _answers(link: socket.socket) -> Iterator[tuple[int, int, int]]:
     while True:
         data = link.recv(1 << 16)
         while data:
@@ -127,7 +138,8 @@ def _answers(link: socket.socket) -> Iterator[tuple[int, int]]:
             (port,) = struct.unpack_from("!H", data, 16 + 4)
             for number, start in _attributes(data, 16 + 72, length):
                 if number == INFO:
-                    yield port, struct.unpack_from("=Q", data, start + ACKED)[0]
+                    acked, received = struct.unpack_from("=QQ", data, start + COUNTS)
+                    yield port, acked, received
             data = data[(length + 3) & ~3 :]
 
 
