@@ -122,9 +122,10 @@ def test_cancel_from_the_kernel(bench):
     assert state["job"] == job
     assert state["node"] == "n1"
     assert state["memory"]["peak"] > 1 << 20
-    notebook.run(
+    asked = notebook.run(
         "import os, json; open(json.load(open(os.environ['KERNELWRIGHT_JOB_STATE']))['cancel_file'], 'w')"
     )
+    assert asked["status"] == "ok", asked
     bench.cluster.wait_no_jobs()
     assert "you cancelled it" in notebook.run("1")["evalue"]
 
