@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -146,3 +147,12 @@ def start(alice, runtime, place):
     yield go
     for session in running:
         session.stop()
+
+
+@pytest.fixture
+def real_runtime(tmp_path):
+    """A runtime whose interpreter is this one: what a build needs of it."""
+    folder = tmp_path / "real"
+    folder.mkdir()
+    (folder / "venv").symlink_to(sys.prefix)
+    return folder

@@ -142,15 +142,6 @@ def template(tmp_path):
     )
 
 
-@pytest.fixture
-def real_runtime(tmp_path):
-    """A runtime whose interpreter is this one: what a build needs of it."""
-    folder = tmp_path / "real"
-    folder.mkdir()
-    (folder / "venv").symlink_to(sys.prefix)
-    return folder
-
-
 def test_relaunch_finds_it_also_after_a_rename_and_rebuilds_what_is_broken(
     request_of, template, real_runtime, home
 ):
