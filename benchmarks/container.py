@@ -35,7 +35,7 @@ from kernelwright.environments.container.images import ImageStore  # noqa: E402 
 from kernelwright.environments.container.pull import Puller  # noqa: E402 - after the path
 from kernelwright.environments.container.reference import parse  # noqa: E402 - after the path
 from kernelwright.environments.container.runtimes import find  # noqa: E402 - after the path
-from kernelwright.launch.render import EXECUTABLE, render  # noqa: E402 - after the path
+from kernelwright.launch.render import render, write  # noqa: E402 - after the path
 from kernelwright.model import ContainerSpec, Recipe  # noqa: E402 - after the path
 from kernelwright.progress import Silent  # noqa: E402 - after the path
 
@@ -109,10 +109,7 @@ def launcher(folder: Path, image: Path) -> tuple[str, ...]:
         made=made,
         site=SITE,
     )
-    for name, text in files.items():
-        (folder / name).write_text(text)
-        if name in EXECUTABLE:
-            (folder / name).chmod(0o755)
+    write(folder, files)
     return (str(folder / "launch.sh"), "{connection_file}")
 
 

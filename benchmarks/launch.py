@@ -27,7 +27,7 @@ from throwaway import Missing, environment
 
 from kernelwright import paths
 from kernelwright.config.model import SiteConfig
-from kernelwright.launch.render import EXECUTABLE, render
+from kernelwright.launch.render import render, write
 from kernelwright.model import Command, Made, Modules, PrefixSpec, Recipe
 
 BARE = (sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}")
@@ -125,10 +125,7 @@ def launch(folder: Path, command: Command, modules: Modules = Modules()) -> tupl
     files = render(
         recipe, command, generation=folder, runtime=runtime, made=Made("prefix"), site=SiteConfig()
     )
-    for name, text in files.items():
-        (folder / name).write_text(text)
-        if name in EXECUTABLE:
-            (folder / name).chmod(0o755)
+    write(folder, files)
     return (str(folder / "launch.sh"), "{connection_file}")
 
 

@@ -18,7 +18,7 @@ from .environments.base import Place, tell_nobody
 from .environments.venv import expand_user
 from .errors import UserError
 from .recipe import recipe_hash, to_mapping
-from .store import Draft, Owned, Store, kernelspec, lock, write_json, write_text
+from .store import Draft, Owned, Store, kernelspec, lock, write_json
 from .store.atomic import sweep
 from .store.naming import check_unchanged, with_settings_of
 from .store.prune import remove_abandoned, remove_stale
@@ -216,7 +216,7 @@ class Builder:
             raise
 
     def _complete(self, draft: Draft, recipe: Recipe, made: Made) -> Generation:
-        from .launch.render import render
+        from .launch.render import render, write
 
         self.progress.phase("launch", "writing the start script")
         command = environments.kind(recipe.kind).command(recipe, made)
@@ -228,8 +228,7 @@ class Builder:
             made=made,
             site=self.site,
         )
-        for name, text in files.items():
-            write_text(draft.folder / name, text, 0o755 if name.endswith(".sh") else 0o644)
+        write(draft.folder, files)
         write_json(
             draft.folder / "command.json",
             {"interrupt_mode": recipe.interrupt_mode or command.interrupt_mode},

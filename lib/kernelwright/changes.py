@@ -90,9 +90,14 @@ def solved(generation: Generation) -> dict[str, Choice]:
         return {}
 
 
+def by_hand(generation: Generation) -> list[dict[str, Any]]:
+    """The rows of what `%pip install` added or changed: what a build from the lock would lack."""
+    return [row for row in drift(generation) if row["change"] != "removed"]
+
+
 def captured(generation: Generation) -> Recipe:
     """The recipe with what `%pip install` added or changed written down."""
-    rows = [r for r in drift(generation) if r["change"] != "removed"]
+    rows = by_hand(generation)
     if generation.made.kind != "venv":
         raise UserError(
             "cannot-capture",

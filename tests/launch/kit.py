@@ -17,7 +17,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
 
 from kernelwright.config.model import SiteConfig
-from kernelwright.launch.render import EXECUTABLE, render
+from kernelwright.launch.render import render, write
 from kernelwright.model import Command, Made, PrefixSpec, Recipe
 from kernelwright.recipe import dump
 
@@ -210,12 +210,7 @@ def generation(
         made=made or Made("prefix"),
         site=site or SiteConfig(),
     )
-    files["recipe.yml"] = dump(what)
-    for name, text in files.items():
-        path = folder / name
-        path.write_text(text)
-        if name in EXECUTABLE:
-            path.chmod(0o755)
+    write(folder, files | {"recipe.yml": dump(what)})
     if user:
         for path in (folder.parent, folder, *folder.iterdir()):
             os.chown(path, user.uid, user.gid)

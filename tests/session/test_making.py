@@ -21,6 +21,7 @@ from kernelwright.session.prepare import prepare
 from kernelwright.session.request import Request
 
 from .conftest import report_of, specs_of, values_of, write_catalog
+from .preparing import command
 
 CONDA = SiteConfig(form=Form(packages="conda"))
 
@@ -195,21 +196,7 @@ def test_two_sessions_at_once_share_one_build(request_of, template, real_runtime
         root.mkdir()
         private.mkdir(mode=0o700)
         (root / "request.json").write_text((session.root / "request.json").read_text())
-        words = [
-            sys.executable,
-            "-I",
-            "-m",
-            "kernelwright",
-            "session",
-            "prepare",
-            str(root / "request.json"),
-            "--dir",
-            str(private),
-            "--host",
-            "127.0.0.1",
-            "--port",
-            "5000",
-        ]
+        words = command(root, private)
         children.append(
             (
                 root,

@@ -22,6 +22,7 @@ from kernelwright.session.prepare import prepare
 
 from .conftest import report_of, specs_of
 from .ood import wait_for
+from .preparing import command
 
 
 def test_a_build_that_cannot_end_in_time_is_not_begun(request_of, home):
@@ -128,21 +129,7 @@ def test_told_to_end_in_the_middle_of_a_real_build(request_of, home, tmp_path):
             "PATH": os.environ["PATH"], "HOME": str(home), "KERNELWRIGHT_HOME": str(home), "KERNELWRIGHT_RUNTIME": str(runtime),
             "PIP_INDEX_URL": f"http://127.0.0.1:{silent.getsockname()[1]}/simple", "PIP_CONFIG_FILE": "/dev/null",
         }  # fmt: skip
-        words = [
-            sys.executable,
-            "-I",
-            "-m",
-            "kernelwright",
-            "session",
-            "prepare",
-            str(session.root / "request.json"),
-            "--dir",
-            str(session.private),
-            "--host",
-            "127.0.0.1",
-            "--port",
-            "5000",
-        ]
+        words = command(session.root, session.private)
         child = subprocess.Popen(
             words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )

@@ -64,6 +64,13 @@ def limited(limited_cluster, home, runtime, tmp_path, monkeypatch):
     limited_cluster.wait_no_jobs()
 
 
+def assert_restart_submits(notebook, job):
+    """Only the restart that somebody asks for brings another job."""
+    notebook.manager.restart_kernel()
+    notebook.client.wait_for_ready(timeout=90)
+    assert notebook.ready() != job
+
+
 @pytest.mark.parametrize("mode", ["CANCEL", "REQUEUE"])
 def test_a_preempted_job_is_submitted_again_by_restart_alone(strict, mode):
     strict.cluster.run("scontrol", "update", "PartitionName=debug", f"PreemptMode={mode}")
@@ -95,9 +102,7 @@ def test_a_preempted_job_is_submitted_again_by_restart_alone(strict, mode):
     assert notebook.manager.is_alive()
     assert notebook.run("1")["evalue"] == error["evalue"]
     assert not strict.cluster.jobs()
-    notebook.manager.restart_kernel()
-    notebook.client.wait_for_ready(timeout=90)
-    assert notebook.ready() != job
+    assert_restart_submits(notebook, job)
 
 
 def test_a_job_that_uses_more_memory_than_it_asked_for(strict):
@@ -115,9 +120,7 @@ def test_a_job_that_uses_more_memory_than_it_asked_for(strict):
     assert "ask for more `mem` with `kernelwright edit`" in text
     assert "exceeded memory limit" in text
     assert notebook.manager.is_alive()
-    notebook.manager.restart_kernel()
-    notebook.client.wait_for_ready(timeout=90)
-    assert notebook.ready() != job
+    assert_restart_submits(notebook, job)
 
 
 def test_a_kernel_that_its_control_group_kills_starts_again_in_the_same_job(limited):

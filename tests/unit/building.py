@@ -17,8 +17,8 @@ def names(home):
     return sorted(p.name for p in folder.iterdir()) if folder.exists() else []
 
 
-def run_cell(builder, name, code):
-    """The output of one cell, through jupyter_client as every front end uses it."""
+def run_cell(builder, name, code, patience=60):
+    """The output of one cell and its error, through jupyter_client as every front end uses it."""
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import KernelManager
 
@@ -28,14 +28,16 @@ def run_cell(builder, name, code):
     try:
         client = manager.blocking_client()
         client.start_channels()
-        client.wait_for_ready(timeout=60)
+        client.wait_for_ready(timeout=patience)
         texts = []
 
         def hook(message):
             if message["msg_type"] == "stream":
                 texts.append(message["content"]["text"])
+            elif message["msg_type"] == "error":
+                texts.append(message["content"]["evalue"])
 
-        client.execute_interactive(code, timeout=60, output_hook=hook)
+        client.execute_interactive(code, timeout=patience, output_hook=hook)
         client.stop_channels()
         return "".join(texts)
     finally:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +11,14 @@ from kernelwright.builder import Builder
 from kernelwright.config.model import SiteConfig
 from kernelwright.discovery import discover
 from kernelwright.doctor import examine_kernel
+from kernelwright.doctor.environment import builder_for
 from kernelwright.doctor.repair import repair
 from kernelwright.doctor.subject import Around
 from kernelwright.environments import intact
 from kernelwright.errors import UserError
 from kernelwright.progress import Silent
 from kernelwright.recipe import load
+from unit.building import run_cell
 
 
 @pytest.fixture
@@ -29,38 +30,19 @@ def around(home, runtime):
     return Around(home, environ, SiteConfig(), runtime)
 
 
+def builder_of(around):
+    return builder_for(around, Silent(), test=False)
+
+
 def generation(around):
-    builder = Builder(
-        around.home, around.environ, around.site, around.runtime, Silent(), test=False
-    )
+    builder = builder_of(around)
     owned = builder.store.find("demo")
     return builder.store.generation(owned.id, owned.number)
 
 
 def cell(around, code="print(6 * 7)"):
     """What a notebook shows: the output, and the error of the diagnostic kernel."""
-    from jupyter_client.kernelspec import KernelSpecManager
-    from jupyter_client.manager import KernelManager
-
-    folder = around.home / ".local/share/jupyter/kernels"
-    specs = KernelSpecManager(kernel_dirs=[str(folder)], ensure_native_kernel=False)
-    manager = KernelManager(kernel_name="demo", kernel_spec_manager=specs)
-    manager.start_kernel(stderr=subprocess.DEVNULL)
-    try:
-        client = manager.blocking_client()
-        client.start_channels()
-        client.wait_for_ready(timeout=120)
-        texts = []
-
-        def hook(message):
-            content = message["content"]
-            texts.append(content.get("text", "") + content.get("evalue", ""))
-
-        client.execute_interactive(code, timeout=120, output_hook=hook)
-        client.stop_channels()
-        return "".join(texts)
-    finally:
-        manager.shutdown_kernel(now=True)
+    return run_cell(builder_of(around), "demo", code, patience=120)
 
 
 def found(around):
@@ -95,9 +77,7 @@ def test_a_library_that_was_overwritten_in_place(around):
 def test_repair_keeps_what_was_installed_by_hand(around, tmp_path):
     """An environment that cannot start any more is replaced, never overwritten: `%pip` put things there."""
     for _ in range(2):  # more generations than are kept by default
-        builder = Builder(
-            around.home, around.environ, around.site, around.runtime, Silent(), test=False
-        )
+        builder = builder_of(around)
         builder.next_generation(builder.store.find("demo"), generation(around).recipe)
     before = generation(around)
     old = Path(before.made.prefix)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from .. import environments
 from ..builder import Builder
-from ..changes import drift
+from ..changes import by_hand
 from ..environments.base import Place
+from ..launch.render import render, write
 from ..model import Generation, with_lock
-from ..store import Store, lock, write_json, write_text
+from ..store import Store, lock, write_json
 from ..store.atomic import make_folder
 from .steps import Step
 
@@ -29,9 +30,9 @@ def again(one: Subject, recipe: Recipe, made: Made, progress: Progress) -> Step:
     source = " from its lock" if lock_file else ""
     if made.prefix and _has_content(Path(made.prefix)):
         text = f"build the environment of `{recipe.name}`{source}, as the next generation; {made.prefix} stays as it is"
-        return Step("environment", text, lambda: _beside(one, recipe, made, progress))
+        return Step("environment", text, lambda: _beside(one, recipe, made, lock_file, progress))
     text = f"make the environment of `{recipe.name}` again{source}: {made.prefix or recipe.kind}"
-    return Step("environment", text, lambda: _in_place(one, recipe, made, progress))
+    return Step("environment", text, lambda: _in_place(one, recipe, made, lock_file, progress))
 
 
 def _folder(one: Subject) -> Path:
@@ -46,12 +47,14 @@ def _has_content(folder: Path) -> bool:
         return False
 
 
-def _beside(one: Subject, recipe: Recipe, made: Made, progress: Progress) -> None:
+def _beside(
+    one: Subject, recipe: Recipe, made: Made, lock_file: str | None, progress: Progress
+) -> None:
     """The next generation; what people had put into the old environment is named, for it stays there."""
     folder = _folder(one)
     old = Generation(folder.parent.name, int(folder.name), folder, recipe, made, 0.0, complete=True)
-    rows = [row for row in drift(old) if row["change"] != "removed"]
-    next_generation(one, recipe, progress, _lock(folder, made))
+    rows = by_hand(old)
+    next_generation(one, recipe, progress, lock_file)
     if rows:
         names = " ".join(f"{row['name']}=={row['new']}" for row in rows[:20])
         progress.note(
@@ -79,7 +82,9 @@ def _lock(folder: Path, made: Made) -> str | None:
     return str(path) if path is not None and path.is_file() else None
 
 
-def _in_place(one: Subject, recipe: Recipe, made: Made, progress: Progress) -> None:
+def _in_place(
+    one: Subject, recipe: Recipe, made: Made, lock_file: str | None, progress: Progress
+) -> None:
     """Make the same generation again in its own place, which a scratch purge has left empty, and start it once."""
     folder = _folder(one)
     around = one.around
@@ -95,14 +100,11 @@ def _in_place(one: Subject, recipe: Recipe, made: Made, progress: Progress) -> N
     ):
         make_folder(prefix.parent)
         place = Place(prefix, folder, around.home, environ, around.site, around.runtime)
-        again = environments.kind(recipe.kind).make(
-            with_lock(recipe, _lock(folder, made)), place, progress
-        )
+        again = environments.kind(recipe.kind).make(with_lock(recipe, lock_file), place, progress)
         write_json(
             folder / "made.json", {k: getattr(again, k) for k in type(again).__dataclass_fields__}
         )
-        for path, text in render_files(one, folder, recipe, again).items():
-            write_text(path, text, 0o755 if path.suffix == ".sh" else 0o644)
+        write(folder, launch_files(one, folder, recipe, again))
         _start(one, recipe, folder, progress)
 
 
@@ -125,13 +127,10 @@ def _start(one: Subject, recipe: Recipe, folder: Path, progress: Progress) -> No
         raise failure(result, "the kernel did not start")
 
 
-def render_files(one: Subject, folder: Path, recipe: Recipe, made: Made) -> dict[Path, str]:
-    """The launch files of a generation as they should be."""
-    from ..launch.render import render
-
+def launch_files(one: Subject, folder: Path, recipe: Recipe, made: Made) -> dict[str, str]:
+    """The launch files of a generation as they should be, by their names."""
     command = environments.kind(recipe.kind).command(recipe, made)
     around = one.around
-    files = render(
+    return render(
         recipe, command, generation=folder, runtime=around.runtime, made=made, site=around.site
     )
-    return {folder / name: text for name, text in files.items()}

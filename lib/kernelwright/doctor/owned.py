@@ -13,6 +13,7 @@ from ..errors import Problem, UserError
 from ..model import Generation, Made
 from ..recipe import load
 from ..store.atomic import read_json
+from ..store.sharing import LAUNCH_FILES
 from .subject import text_of
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from .subject import Subject
 
 RECENT = 7 * 86400.0  # seconds that a failed start is worth a note
-# what launch.sh may start with
-FILES = ("start.sh", "watch.sh", "modules.sh", "hooks.sh", "container.sh", "entry.py")
 PASSING = frozenset(  # what another start may well be spared
     {"address-in-use", "kernel-silent", "kernel-killed", "out-of-memory", "disk-full", "cpu-limit"}
 )
@@ -62,7 +61,7 @@ def check_owned(subject: Subject) -> Iterator[Problem]:
 
 def _files(folder: Path, name: str) -> Iterator[Problem]:
     launch = text_of(str(folder / "launch.sh"))
-    needed = ("launch.sh", *(file for file in FILES if file in launch))
+    needed = ("launch.sh", *(file for file in LAUNCH_FILES if file in launch))
     missing = [file for file in needed if not _has_content(folder / file)]
     if missing:
         text = f"`{folder / missing[0]}` is gone, with which the kernel starts"
@@ -150,7 +149,7 @@ def _by_hand(subject: Subject, recipe: Recipe) -> Iterator[Problem]:
     if not os.access(made.prefix or folder, os.R_OK | os.X_OK):
         return
     generation = Generation(folder.parent.name, 0, folder, recipe, made, 0.0, complete=True)
-    rows = [row for row in changes.drift(generation) if row["change"] != "removed"]
+    rows = changes.by_hand(generation)
     if rows:
         name = subject.kernel.name
         text = (

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
+from ..launch.render import write
 from ..model import Generation, PrefixSpec
 from ..recipe import dump
 from ..store import Owned, Store, kernelspec, write_text
@@ -121,23 +122,20 @@ def _repoint(one: Subject, recipe: Recipe, progress: Progress, prefix: str | Non
 
 
 def _launch_files(one: Subject, folder: Path, recipe: Recipe, made: Made) -> Step:
-    files = environment.render_files(one, folder, recipe, made)
+    files = environment.launch_files(one, folder, recipe, made)
     shown = []
-    for path, text in files.items():
+    for name, text in files.items():
+        path = folder / name
         old = text_of(str(path)) if os.access(path, os.R_OK) else ""
         if old != text:
             shown.append(diff(old, text, path) if old else f"+ {path}")
 
-    def apply() -> None:
-        for path, text in files.items():
-            write_text(path, text, 0o755 if path.suffix == ".sh" else 0o644)
-
     return Step(
         "launch",
         f"write the start script of `{recipe.name}` again",
-        apply,
+        lambda: write(folder, files),
         "\n".join(shown),
-        tuple(path for path in files if os.access(path, os.R_OK)),
+        tuple(folder / name for name in files if os.access(folder / name, os.R_OK)),
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
+from ..store import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 TEMPLATES = HERE / "templates"
-EXECUTABLE = frozenset({"launch.sh"})
 CONNECTION = "{connection_file}"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -95,6 +95,12 @@ def render(
     ):
         files["modules.sh"] = _read("modules.sh")
     return files
+
+
+def write(generation: Path, files: Mapping[str, str]) -> None:
+    """Write what `render` made into the generation's folder; shell scripts may be run."""
+    for name, text in files.items():
+        write_text(generation / name, text, 0o755 if name.endswith(".sh") else 0o644)
 
 
 def through_entry(argv: Iterable[str], generation: Path) -> tuple[tuple[str, ...], bool]:

@@ -21,6 +21,9 @@ import time
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
+from ..slurm.jobstate import VARIABLE
+from ..slurm.spawn import ANSWERED
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -81,10 +84,10 @@ def is_silent(
 
 def has_answered(connection: Mapping[str, Any], path: str) -> bool:
     """Whether anyone has got an answer: by the agent's mark in a Slurm job, else by what TCP counted."""
-    if os.path.exists(path + ".answered"):
+    if os.path.exists(path + ANSWERED):
         return True
     if connection.get("transport") == "ipc":
-        return "KERNELWRIGHT_JOB_STATE" not in os.environ
+        return VARIABLE not in os.environ
     of = {int(connection[f"{name}_port"]): name for name in ("shell", "control", "iopub")}
     seen = [(of[port], acked, received) for port, acked, received in counted() if port in of]
     asked = [(acked, received) for name, acked, received in seen if name != "iopub"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UserError
+from ..errors import UserError, did_you_mean
 from .request import shown
 from .specs import Offer
 
@@ -82,15 +82,11 @@ def find(value: str, kernels: Iterable[Kernel], offered: Iterable[Offer]) -> Cho
         return min(matching, key=lambda choice: ORIGINS.index(choice.origin))
     if colon and rest == NATIVE and origin == "jupyter":
         return Choice("jupyter", NATIVE, None)
-    import difflib
-
-    near = difflib.get_close_matches(rest or value, [c.name for c in known], n=1)
+    near = did_you_mean(rest or value, [c.name for c in known])
     raise UserError(
         "no-such-kernel",
         f"the kernel `{shown(value)}` is not there (any more)",
-        hint=f"did you mean `{near[0]}`? Choose it on the form"
-        if near
-        else "choose another kernel on the form",
+        hint=f"{near} Choose it on the form" if near else "choose another kernel on the form",
     )
 
 

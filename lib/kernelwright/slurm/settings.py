@@ -12,7 +12,7 @@ import os
 from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UsageError, UserError
+from ..errors import UsageError, UserError, did_you_mean
 from ..model import SlurmSettings
 from ..recipe import parse as recipe_parse
 from ..recipe.reader import Reader
@@ -92,13 +92,11 @@ def parse_settings(text: str) -> SlurmSettings:
         key = key.lower().replace("-", "_").lstrip("_")
         if equals and (key in KEYS or last is None or not _continues(piece, last)):
             if key not in KEYS:
-                import difflib
-
-                near = difflib.get_close_matches(key, KEYS, n=1)
+                near = did_you_mean(key, KEYS)
                 raise UsageError(
                     "slurm-settings",
                     f"`{key[:40]}` is not a Slurm setting",
-                    hint=(f"did you mean `{near[0]}`? " if near else "")
+                    hint=(f"{near} " if near else "")
                     + f"known are {', '.join(KEYS)}; other options go into `extra=--option=value`",
                 )
             last = key
@@ -225,14 +223,11 @@ def check_limits(settings: SlurmSettings, site: SlurmConfig) -> None:
     if site.partitions and settings.partition:
         for name in settings.partition.split(","):
             if name not in site.partitions:
-                import difflib
-
-                near = difflib.get_close_matches(name, site.partitions, n=1)
+                near = did_you_mean(name, site.partitions)
                 raise UserError(
                     "slurm-limit",
                     f"kernels may not run in partition `{name}` here",
-                    hint=(f"did you mean `{near[0]}`? " if near else "")
-                    + f"allowed are {', '.join(site.partitions)}",
+                    hint=(f"{near} " if near else "") + f"allowed are {', '.join(site.partitions)}",
                 )
     for key, read in _LIMITS.items():
         bound, value = site.limits.get(key), getattr(settings, key)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+ANSWERED = ".answered"  # behind the connection file's name: the mark of a kernel that has replied
 PORTS = ("shell", "iopub", "stdin", "control", "hb")
 
 
@@ -60,7 +61,7 @@ class Spawner:
 
     @property
     def _answered(self) -> Path:
-        return self.folder / "kernel.json.answered"
+        return self.folder / f"kernel.json{ANSWERED}"
 
     def mark_answered(self) -> None:
         """Tell watch.sh that the kernel has replied: sockets in files count no bytes that would show it."""

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from ..config.model import SiteConfig
 
 MEMBERS = "@members"
+# what launch.sh may source and start, beside it
+LAUNCH_FILES = ("start.sh", "watch.sh", "modules.sh", "hooks.sh", "container.sh", "entry.py")
 INNER = ".kernelwright"  # with -USER, in a group folder: the versions that a user has published
 ACL = "system.posix_acl_access"
 USER, GROUP_OBJ, GROUP, MASK, OTHER = 0x02, 0x04, 0x08, 0x10, 0x20  # tags of linux/posix_acl.h
@@ -64,18 +66,7 @@ def deciding(folder: Path) -> Iterator[Path]:
     starts = [folder / "kernel.json"]
     if program.startswith("/"):
         starts.append(Path(program))
-        starts += [
-            Path(program).parent / name
-            for name in (
-                "start.sh",
-                "watch.sh",
-                "entry.py",
-                "modules.sh",
-                "hooks.sh",
-                "container.sh",
-                "env/bin",
-            )
-        ]
+        starts += [Path(program).parent / name for name in (*LAUNCH_FILES, "env/bin")]
     for start in starts:
         for path in (start, Path(os.path.realpath(start))):
             for one in (path, *path.parents):
