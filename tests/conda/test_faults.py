@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from conda.asking import code_of
 from kernelwright.config.model import Build, Network
 from kernelwright.environments import conda
-from kernelwright.errors import UserError
+from kernelwright.environments.conda.explain import explain
+from kernelwright.environments.conda.values import EngineError
 
 from .conftest import Log
-
-
-def code_of(action, *arguments, **options):
-    with pytest.raises(UserError) as caught:
-        action(*arguments, **options)
-    return caught.value.code, caught.value
 
 
 @pytest.mark.parametrize(
@@ -55,6 +52,21 @@ def test_what_stays_is_told_with_its_own_code(cold, pattern, kind, code):
     cold.patience(None)
     cold.make("activator", language="r")  # what was downloaded serves the next call
     assert not [r for r in cold.server.requests if "/r-base-" in r] or pattern == "*repodata*"
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("status server error (503 Service Unavailable) for url ({})", "channel-broken"),
+        ("status client error (401 Unauthorized) for url ({})", "channel-denied"),
+        ("status client error (404 Not Found) for url ({})", "channel-not-found"),
+    ],
+)
+def test_digits_of_an_address_are_no_answer(said, code, tmp_path):
+    """A port or a file name may well hold 404."""
+    url = "http://127.0.0.1:40437/channel/noarch/a404b-4.0.40404-0.conda"
+    found = SimpleNamespace(channels=(url,), cache=tmp_path)
+    assert explain(EngineError("solve", said.format(url)), found, None, list).code == code
 
 
 @pytest.mark.soak

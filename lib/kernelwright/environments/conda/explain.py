@@ -59,7 +59,7 @@ def explain(
             context=context | {"reason": _last(text)},
             hint=way_out(place),
         )
-    if "could not find subdir" in text or "404" in text:
+    if "could not find subdir" in text or re.search(r"\b404\b", text):
         return UserError(
             "channel-not-found",
             f"there is no such channel or package: {where or context['channels']}",
