@@ -1,5 +1,7 @@
 """Nodes with addresses of their own: dialling back, being unable to, and a break on the way."""
 
+import contextlib
+import random
 import subprocess
 import time
 
@@ -8,15 +10,27 @@ import pytest
 from slurm.notebook import is_idle
 
 
-def drop(cluster, node, action="add"):
-    """Cut (or mend) the way from the node to the notebook's host, silently, as a firewall does."""
-    space = f"kw{cluster.tag}-{node}"
-    state = "down" if action == "add" else "up"
-    subprocess.run(
-        ["ip", "link", "set", f"kwv{cluster.tag}{11 + cluster.nodes.index(node)}", state],
-        check=True,
-    )
-    assert space
+def ip(*argv):
+    subprocess.run(["ip", *argv], check=True, timeout=30)
+
+
+def cable(cluster, node, state):
+    """Cut (`down`) or mend (`up`) the way from the node to the notebook's host, silently."""
+    ip("link", "set", f"kwv{cluster.tag}{11 + cluster.nodes.index(node)}", state)
+
+
+@contextlib.contextmanager
+def second_address(cluster):
+    """One more address of the notebook's host, offered first, and a way from the nodes to it."""
+    address = f"10.63.{random.randrange(250)}.1"
+    on_bridge = (f"{address}/32", "dev", f"kwb{cluster.tag}")
+    ip("addr", "add", *on_bridge)
+    try:
+        for node in cluster.nodes:
+            ip("-n", f"kw{cluster.tag}-{node}", "route", "add", address, "dev", "eth0")
+        yield address, lambda: ip("addr", "del", *on_bridge)
+    finally:
+        subprocess.run(["ip", "addr", "del", *on_bridge], stderr=subprocess.DEVNULL, timeout=30)
 
 
 def test_dial_back_over_the_sites_network(isolated_bench):
@@ -54,24 +68,34 @@ def test_no_address_in_the_sites_network(isolated_bench):
     assert "no address in `203.0.113.0/24`" in bench.start().run("1")["evalue"]
 
 
-def network_break(bench, seconds):
-    bench.site(network=f"{bench.cluster.net}.0/24", lease=seconds + 60)
-    bench.kernel()
-    notebook = bench.start()
-    notebook.ready()
+def counting(notebook):
+    """Send a cell that prints 0 to 29 in three seconds, and wait for its first number."""
     cell = notebook.send(
         "import time\nfor i in range(30):\n    print(i, flush=True); time.sleep(0.1)"
     )
     notebook.wait(lambda m: m["msg_type"] == "stream" and m["parent_header"].get("msg_id") == cell)
-    drop(bench.cluster, "n1")
-    time.sleep(seconds)
-    drop(bench.cluster, "n1", "del")
+    return cell
+
+
+def all_arrives(bench, notebook, cell):
     notebook.wait(lambda m: is_idle(m, cell), 240)
     text = "".join(m["content"]["text"] for m in notebook.of(cell, "stream"))
     assert text.split() == [str(i) for i in range(30)]
     assert notebook.text_of("print('still here')") == "still here\n"
     notebook.shutdown()
     bench.cluster.wait_no_jobs()
+
+
+def network_break(bench, seconds):
+    bench.site(network=f"{bench.cluster.net}.0/24", lease=seconds + 60)
+    bench.kernel()
+    notebook = bench.start()
+    notebook.ready()
+    cell = counting(notebook)
+    cable(bench.cluster, "n1", "down")
+    time.sleep(seconds)
+    cable(bench.cluster, "n1", "up")
+    all_arrives(bench, notebook, cell)
 
 
 def test_a_short_network_break_loses_nothing(isolated_bench):
@@ -81,3 +105,17 @@ def test_a_short_network_break_loses_nothing(isolated_bench):
 @pytest.mark.soak
 def test_a_long_network_break_loses_nothing(isolated_bench):
     network_break(isolated_bench, 40)
+
+
+def test_an_address_that_goes_away_is_left_for_another(isolated_bench):
+    """A bridge, a tunnel or an interface of the host may end while its other addresses stay."""
+    bench = isolated_bench
+    with second_address(bench.cluster) as (address, take_away):
+        bench.kernel()
+        notebook = bench.start()
+        notebook.ready()
+        (log,) = bench.jobs_folder.glob("*/*.log")
+        assert f"in contact with the notebook at {address}" in log.read_text()
+        cell = counting(notebook)
+        take_away()
+        all_arrives(bench, notebook, cell)

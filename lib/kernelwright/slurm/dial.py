@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 20.0  # seconds until an agent that never had contact gives up
 PROBE = 3.0  # seconds for a TCP connection to one address
-ANSWER = 5.0  # seconds in which a broker that can be reached must welcome us
+ANSWER = 5.0  # seconds without a word, of a broker that beats every second, until another try
 
 
 class Dial:
@@ -35,28 +35,41 @@ class Dial:
         self.tried: list[str] = []
         self.contact = False  # whether a broker has ever welcomed us
         self.begun = time.monotonic()
-        self._since = self.begun
+        self._since = self.begun  # when the present address was dialled
+        self._heard = False  # whether a word has come from it
         self._probe: threading.Thread | None = None
-        self._found: str | None = None
+        self.address: str | None = None  # the one that was found to answer, and is dialled
         self._bad: set[str] = set()
 
-    def step(self, poller: zmq.Poller) -> None:
-        """Called by the loop until there is contact: probe, connect, try the next address."""
+    def step(self, poller: zmq.Poller, silent: float) -> None:
+        """Called by the loop: probe, connect; leave an address that is silent for the next one.
+
+        `silent`: seconds since the broker was last heard. An address may go away while the host's
+        others stay, and then TCP alone would wait for minutes.
+        """
         if self.socket is not None:
-            if not self.contact and time.monotonic() - self._since > ANSWER:
-                self.tried.append(f"{self._found}: reached, but it is not our notebook's")
-                self._bad.add(self._found or "")
-                self.hang_up(poller)
+            if min(silent, time.monotonic() - self._since) > ANSWER:
+                self._leave(poller)
             return
         if self._probe is None:
             self.place = record.read(self.where) or self.place
-            self._found = None
+            self.address = None
             self._probe = threading.Thread(target=self._look, daemon=True)
             self._probe.start()
         elif not self._probe.is_alive():
             self._probe = None
-            if self._found is not None:
-                self._connect(self._found, poller)
+            if self.address is not None:
+                self._connect(self.address, poller)
+
+    def _leave(self, poller: zmq.Poller) -> None:
+        if not self._heard and self.address is not None:
+            self._bad.add(self.address)
+            self._note(f"{self.address}: reached, but it is not our notebook's")
+        self.hang_up(poller)
+
+    def _note(self, text: str) -> None:
+        if text not in self.tried:
+            self.tried.append(text)
 
     def _look(self) -> None:
         """Find the first address that accepts a connection (in a thread of its own)."""
@@ -67,11 +80,9 @@ class Dial:
             try:
                 socket.create_connection((address, port), timeout=PROBE).close()
             except OSError as error:
-                text = f"{address} port {port}: {error.strerror or error}"
-                if text not in self.tried:
-                    self.tried.append(text)
+                self._note(f"{address} port {port}: {error.strerror or error}")
                 continue
-            self._found = address
+            self.address = address
             return
         self._bad.clear()
         time.sleep(0.5)
@@ -91,7 +102,7 @@ class Dial:
         made.curve_secretkey = self.secrets["agent_secret"].encode()
         host = f"[{address}]" if ":" in address else address
         made.connect(f"tcp://{host}:{self.place['port']}")
-        self.socket, self._since = made, time.monotonic()
+        self.socket, self._since, self._heard = made, time.monotonic(), False
         poller.register(made, zmq.POLLIN)
 
     def hang_up(self, poller: zmq.Poller) -> None:
@@ -123,6 +134,8 @@ class Dial:
         if self.socket is None:
             return None
         try:
-            return self.socket.recv_multipart(zmq.NOBLOCK, copy=False)  # type: ignore[no-any-return] # zmq is untyped here
+            found: list[Any] = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
         except zmq.Again:
             return None
+        self._heard = True
+        return found

@@ -69,7 +69,7 @@ class Agent:
                 self._pump_link()
             self._pump_kernel(ready)
             self.child.nudge()
-            self.dial.step(self.poller)
+            self.dial.step(self.poller, time.monotonic() - self.last_heard)
             self._watch_kernel()
             self._by_the_clock()
 
@@ -162,7 +162,7 @@ class Agent:
 
     def _welcomed(self, data: Mapping[str, Any]) -> None:
         if not self.dial.contact:
-            say(f"in contact with the notebook at {self.dial.place.get('addresses')}")
+            say(f"in contact with the notebook at {self.dial.address}")
         self.dial.contact = True
         self.lease = float(self.dial.place.get("lease", self.lease))
         if data.get("who"):
