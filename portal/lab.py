@@ -17,6 +17,9 @@ def open_lab(page: Any, card: Any) -> Any:
         card.get_by_role("button", name="Connect to Jupyter").click()
     lab = popup.value
     lab.set_default_timeout(PATIENCE * 1000)
+    # JupyterLab gives its own stylesheet one and a half seconds, too few on a busy machine
+    theme = lab.get_by_role("dialog", name="Error Loading Theme")
+    lab.add_locator_handler(theme, lambda shown: shown.get_by_role("button").last.click())
     lab.wait_for_selector("#jp-main-dock-panel")
     lab.wait_for_selector(".jp-Launcher:visible, .jp-NotebookPanel:visible")
     return lab

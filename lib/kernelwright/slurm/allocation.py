@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import time
@@ -55,6 +54,7 @@ class Allocation:
         self.ends: float | None = None
         self.retry_at = float("inf")
         self.next_sign = 0.0
+        self._unsaved = False
         mine = self.record
         self.waiting = Waiting(
             job=mine.job, state=mine.phase.upper(), submitted=mine.submitted, node=mine.node
@@ -133,6 +133,14 @@ class Allocation:
         except OSError as error:
             print(f"kernelwright: the job's record cannot be written: {error}", file=sys.stderr)
 
+    def _save_aside(self) -> None:
+        """Write the record without waiting for it: a home that hangs must not stop the link."""
+        self._unsaved = not self.background.ask("save", self.save, self._saved)
+
+    def _saved(self, _: object) -> None:
+        if self._unsaved:
+            self._save_aside()
+
     # --- submitting -------------------------------------------------------------------------
 
     def _submit(self, *, again: bool) -> None:
@@ -157,7 +165,7 @@ class Allocation:
         else:
             self.record.job, self.record.phase = answer, "pending"
             self.record.submitted = time.time()
-            self.save()
+            self._save_aside()
             self._show(job=answer, state="PENDING", outage=False, submitted=self.record.submitted)
             self.watcher.watch(answer)
 
@@ -170,8 +178,8 @@ class Allocation:
             self._submit(again=True)
         if now >= self.next_sign:
             self.next_sign = now + BEAT
-            with contextlib.suppress(OSError):
-                os.utime(self.folder.owner(self.record.nonce))
+            mine = self.folder.owner(self.record.nonce)
+            self.background.ask("sign", lambda: os.utime(mine), lambda _: None)
         self.watcher.tick()
 
     # --- what Slurm says (Watcher's listener) ---------------------------------------------------
@@ -213,7 +221,7 @@ class Allocation:
     def attached(self, node: str) -> None:
         """The agent is there with a ready kernel."""
         self.record.phase, self.record.node = "running", node
-        self.save()
+        self._save_aside()
         self.agents.order({"facts": {"ends": self.ends}})
 
     # --- leaving ----------------------------------------------------------------------------

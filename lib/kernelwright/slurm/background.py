@@ -1,4 +1,7 @@
-"""Questions to Slurm that must not stop the message loop: one thread each, answers by a pipe."""
+"""Questions to Slurm and writes to the home, which must not stop the message loop.
+
+One thread each, answers by a pipe.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +27,9 @@ class Background:
         )
         self._asked: set[str] = set()
 
-    def busy(self, tag: str) -> bool:
-        """Whether a question with this tag is under way."""
-        return tag in self._asked
+    def busy(self, *tags: str) -> bool:
+        """Whether a question with one of these tags is under way."""
+        return not self._asked.isdisjoint(tags)
 
     def ask(self, tag: str, question: Callable[[], Any], then: Callable[[Any], None]) -> bool:
         """Start `question` unless one with this tag is under way.

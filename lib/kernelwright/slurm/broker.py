@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .wire import Request
 
 BATCH = 100  # messages taken from one socket before the others get their turn
-IN_FLIGHT = 2.0  # seconds that a restart or shutdown waits for a submission under way
+IN_FLIGHT = 2.0  # seconds that a restart or shutdown waits for a submission or record under way
 
 
 class Broker:
@@ -64,7 +64,7 @@ class Broker:
         self.front = Front(self.connection, self.context)
         self.background = Background()
         cache = paths.data_folder(self.start.home) / "jobs"
-        self.cells = Cells(self.front, Known(self.start.generation, cache))
+        self.cells = Cells(self.front, Known(self.start.generation, cache), self.background)
         self.alerts = Alerts(self.cells, self.start.site.slurm)
         for socket in (*self.front.sockets.values(), self.background.fd, self._signals()):
             self.poller.register(socket, zmq.POLLIN)
@@ -213,7 +213,7 @@ class Broker:
         allocation = self.allocation
         if allocation is not None:
             deadline = time.monotonic() + IN_FLIGHT
-            while self.background.busy("submit") and time.monotonic() < deadline:
+            while self.background.busy("submit", "save") and time.monotonic() < deadline:
                 time.sleep(0.02)
                 self.background.finish()
             if not allocation.is_over:

@@ -12,6 +12,7 @@ from .wire import DELIMITER, message_type, parent_id
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from .background import Background
     from .endings import Ending
     from .front import Front
     from .known import Known
@@ -25,9 +26,10 @@ SMALL = 65536  # bytes; larger frames are content that nobody here reads
 class Cells:
     """Knows which cells wait and which run; the broker's only view of a notebook."""
 
-    def __init__(self, front: Front, known: Known) -> None:
+    def __init__(self, front: Front, known: Known, background: Background) -> None:
         self.front = front
         self.known = known
+        self.background = background
         self.info: Mapping[str, Any] = known.reply()
         self.room = WaitingRoom(front)
         self.running: dict[str, Request] = {}
@@ -105,7 +107,7 @@ class Cells:
         if isinstance(content, dict) and content.get("language_info"):
             self._learnt = True
             self.info = content
-            self.known.keep(content)
+            self.background.ask("info", lambda: self.known.keep(content), lambda _: None)
 
     def _is_second_busy(self, frames: Sequence[bytes]) -> bool:
         """Waiting cells were told `busy` already; a second one would confuse their count."""
