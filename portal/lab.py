@@ -15,13 +15,17 @@ def open_lab(page: Any, card: Any) -> Any:
     """Press Connect on the card; the new window once JupyterLab stands."""
     with page.expect_popup() as popup:
         card.get_by_role("button", name="Connect to Jupyter").click()
-    lab = popup.value
-    lab.set_default_timeout(PATIENCE * 1000)
-    # JupyterLab gives its own stylesheet one and a half seconds, too few on a busy machine
-    theme = lab.get_by_role("dialog", name="Error Loading Theme")
-    lab.add_locator_handler(theme, lambda shown: shown.get_by_role("button").last.click())
+    lab = patient(popup.value)
     lab.wait_for_selector("#jp-main-dock-panel")
     lab.wait_for_selector(".jp-Launcher:visible, .jp-NotebookPanel:visible")
+    return lab
+
+
+def patient(lab: Any) -> Any:
+    """A page of JupyterLab on a busy machine, where its own 1.5 s for the theme's stylesheet may be too few."""
+    lab.set_default_timeout(PATIENCE * 1000)
+    theme = lab.get_by_role("dialog", name="Error Loading Theme")
+    lab.add_locator_handler(theme, lambda shown: shown.get_by_role("button").last.click())
     return lab
 
 

@@ -6,7 +6,7 @@ from browser.sites import visit
 from browser.steps import picture
 from session.bare import serve
 
-from portal.lab import PANEL, new_notebook, run_cell
+from portal.lab import PANEL, new_notebook, patient, run_cell
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 LIMIT = 10  # seconds: warned after 5
@@ -14,7 +14,7 @@ LIMIT = 10  # seconds: warned after 5
 
 def test_a_notebook_says_that_its_kernel_ends_and_why_it_ended(chromium, tmp_path):
     with serve(tmp_path / "server", LIMIT) as server, visit(chromium, PATIENCE) as page:
-        page.goto(f"{server.url}/login?next={server.path}lab")
+        patient(page).goto(f"{server.url}/login?next={server.path}lab")
         page.fill("input[type=password]", server.password)
         page.press("input[type=password]", "Enter")
         page.wait_for_selector(".jp-Launcher:visible")
@@ -27,7 +27,9 @@ def test_a_notebook_says_that_its_kernel_ends_and_why_it_ended(chromium, tmp_pat
         picture(page, "idle-warning")
         run_next(page, "'kept'")
         said.wait_for(state="detached")
-        later = page.context.new_page()  # loaded after the last cell: it has no place for the line
+        later = patient(
+            page.context.new_page()
+        )  # loaded after the last cell: it has no place for the line
         later.goto(f"{server.url}/lab/tree/Untitled.ipynb?reset")
         ended = page.locator(PANEL).get_by_text(
             "this kernel has ended, as no cell had run for 10 s"

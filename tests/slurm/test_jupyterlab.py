@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from portal.lab import patient
 from slurm.cluster import free_ports
 
 CHROMIUM = "/usr/bin/chromium"
@@ -99,8 +100,7 @@ def test_waiting_running_and_end_in_jupyterlab(bench, lab):
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         try:
-            page = browser.new_page(viewport={"width": 1200, "height": 800})
-            page.set_default_timeout(120_000)
+            page = patient(browser.new_page(viewport={"width": 1200, "height": 800}))
             expect.set_options(timeout=120_000)
             page.goto(f"{lab}/lab/tree/book.ipynb?reset")
             page.wait_for_selector(".jp-NotebookPanel .jp-Cell .cm-content")

@@ -6,6 +6,7 @@ import sys
 import nbformat
 import pytest
 
+from portal.lab import patient
 from slurm.notebook import LAUNCH
 from slurm.test_jupyterlab import CHROMIUM, FLAGS, serve  # noqa: F401
 
@@ -58,8 +59,7 @@ def test_a_slider_moved_in_jupyterlab(bench):
     with serve(bench, book(WIDGETS)) as address, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         try:
-            page = browser.new_page(viewport={"width": 1200, "height": 800})
-            page.set_default_timeout(120_000)
+            page = patient(browser.new_page(viewport={"width": 1200, "height": 800}))
             expect.set_options(timeout=120_000)
             page.goto(f"{address}/lab/tree/book.ipynb?reset")
             expect(page.locator("#jp-main-statusbar")).to_contain_text("demo | Idle")
