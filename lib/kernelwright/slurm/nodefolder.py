@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import stat
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 PREFIX = "kw-"
+MARK = "agent"
 SHORT = 60  # characters; the path of a Unix socket ends at 107 bytes
 
 
@@ -20,8 +22,18 @@ def make_folder(environ_tmp: str | None = None) -> Path:
     base = Path(wanted if len(wanted) <= SHORT and os.path.isdir(wanted) else "/tmp")  # noqa: S108 - as above
     sweep(base)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
-    (folder / "pid").write_text(f"{os.getpid()} {_node()}")
+    _mark(folder)
     return folder
+
+
+def _mark(folder: Path) -> None:
+    """A file that stays locked as long as this process lives: process ids differ between namespaces."""
+    new = folder / "new"
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # open to the process's end
+    with contextlib.suppress(OSError):  # a file system without locks: the folder is never swept
+        os.write(handle, _node().encode())
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.rename(new, folder / MARK)
 
 
 def sweep(base: Path) -> None:
@@ -33,19 +45,16 @@ def sweep(base: Path) -> None:
 
 
 def _is_left(folder: Path) -> bool:
+    """Whether it is ours, of this node, and nobody holds its mark any more."""
     try:
         found = os.lstat(folder)
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
             return False
-        pid, node = (folder / "pid").read_text().split()
-        if node != _node():
-            return False  # a folder that nodes share: its pids are not ours to judge
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
+        with open(folder / MARK, encoding="utf-8") as mark:
+            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return mark.read() == _node()  # else a folder that nodes share: perhaps not its locks
     except (OSError, ValueError):
         return False
-    return False
 
 
 def _node() -> str:
