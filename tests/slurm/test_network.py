@@ -20,17 +20,34 @@ def cable(cluster, node, state):
 
 
 @contextlib.contextmanager
-def second_address(cluster):
-    """One more address of the notebook's host, offered first, and a way from the nodes to it."""
-    address = f"10.63.{random.randrange(250)}.1"
-    on_bridge = (f"{address}/32", "dev", f"kwb{cluster.tag}")
-    ip("addr", "add", *on_bridge)
+def more_addresses(cluster, count=1):
+    """More addresses of the notebook's host, offered first, with a way from the nodes to them.
+
+    Yields the first one and what takes all away: packets to them are then lost without an answer.
+    """
+    net = f"10.63.{random.randrange(250)}"
+    bridge = ("dev", f"kwb{cluster.tag}")
+    added = [f"{net}.{i}" for i in range(1, count + 1)]
+    spaces = [f"kw{cluster.tag}-{node}" for node in cluster.nodes]
+    for each in added:
+        ip("addr", "add", f"{each}/32", *bridge)
+
+    def take_away():
+        while added:
+            address = added.pop()
+            ip("addr", "del", f"{address}/32", *bridge)
+            for space in spaces:
+                nobody = ("lladdr", "02:00:00:00:00:01", "nud", "permanent")
+                ip("-n", space, "neigh", "replace", address, *nobody, "dev", "eth0")
+
+    for space in spaces:
+        ip("-n", space, "route", "add", f"{net}.0/24", "dev", "eth0")
     try:
-        for node in cluster.nodes:
-            ip("-n", f"kw{cluster.tag}-{node}", "route", "add", address, "dev", "eth0")
-        yield address, lambda: ip("addr", "del", *on_bridge)
+        yield f"{net}.1", take_away
     finally:
-        subprocess.run(["ip", "addr", "del", *on_bridge], stderr=subprocess.DEVNULL, timeout=30)
+        take_away()
+        for space in spaces:
+            ip("-n", space, "route", "del", f"{net}.0/24", "dev", "eth0")
 
 
 def test_dial_back_over_the_sites_network(isolated_bench):
@@ -110,7 +127,7 @@ def test_a_long_network_break_loses_nothing(isolated_bench):
 def test_an_address_that_goes_away_is_left_for_another(isolated_bench):
     """A bridge, a tunnel or an interface of the host may end while its other addresses stay."""
     bench = isolated_bench
-    with second_address(bench.cluster) as (address, take_away):
+    with more_addresses(bench.cluster) as (address, take_away):
         bench.kernel()
         notebook = bench.start()
         notebook.ready()
@@ -119,3 +136,21 @@ def test_an_address_that_goes_away_is_left_for_another(isolated_bench):
         cell = counting(notebook)
         take_away()
         all_arrives(bench, notebook, cell)
+
+
+def test_addresses_that_answer_nothing_cost_a_moment_each(isolated_bench):
+    """A host has addresses that nodes cannot reach; one after the other they would use up the patience."""
+    bench = isolated_bench
+    with more_addresses(bench.cluster, count=16) as (_, take_away):
+        bench.kernel(slurm={"partition": "closed"})
+        notebook = bench.start()
+        cell = notebook.send("print('reached')")
+        notebook.wait_line(cell, "PENDING")
+        take_away()
+        bench.cluster.open_partition()
+        notebook.wait(lambda m: is_idle(m, cell), 60)
+        assert notebook.reply(cell)["status"] == "ok"
+        (log,) = bench.jobs_folder.glob("*/*.log")
+        assert f"in contact with the notebook at {bench.cluster.net}.1" in log.read_text()
+        notebook.shutdown()
+        bench.cluster.wait_no_jobs()

@@ -1,13 +1,23 @@
-"""The addresses of this host, from /proc, and which of them a node can dial."""
+"""The addresses of this host, from /proc, which of them a node may dial, and which one answers."""
 
 from __future__ import annotations
 
 import ipaddress
+import queue
 import re
+import socket
+import threading
+from collections import deque
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import UserError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+PATIENCE = 3.0  # seconds for a TCP connection to one address
+STAGGER = 0.25  # seconds until the next is tried beside those that are still silent (RFC 8305)
 _LOCAL = re.compile(r"\|-- (\S+)\n(?:(?!\s*\|--|\s*\+--).*\n)*?\s+/32 host LOCAL")
 
 
@@ -67,3 +77,36 @@ def port_range(text: str | None) -> tuple[int, int] | None:
         f"`slurm.ports` of the site is no range: `{text[:40]}`",
         hint="it looks like `50000-50100`",
     )
+
+
+def first_open(
+    addresses: Iterable[str], port: int, refused: Callable[[str, str], None]
+) -> str | None:
+    """The first address to accept a connection; None after every one was `refused`, with its reason.
+
+    Firewalls answer nothing: a silent address costs a moment, not its whole patience.
+    """
+    answers: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+
+    def call(address: str) -> None:
+        try:
+            socket.create_connection((address, port), timeout=PATIENCE).close()
+        except OSError as error:
+            answers.put((address, error.strerror or str(error)))
+        else:
+            answers.put((address, ""))
+
+    waiting, open_calls = deque(addresses), 0
+    while waiting or open_calls:
+        if waiting:
+            threading.Thread(target=call, args=(waiting.popleft(),), daemon=True).start()
+            open_calls += 1
+        try:
+            address, reason = answers.get(timeout=STAGGER if waiting else None)
+        except queue.Empty:
+            continue
+        open_calls -= 1
+        if not reason:
+            return address
+        refused(address, reason)
+    return None

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from . import record
+from . import addresses, record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 PATIENCE = 20.0  # seconds until an agent that never had contact gives up
-PROBE = 3.0  # seconds for a TCP connection to one address
 ANSWER = 5.0  # seconds without a word, of a broker that beats every second, until another try
 
 
@@ -74,15 +72,11 @@ class Dial:
     def _look(self) -> None:
         """Find the first address that accepts a connection (in a thread of its own)."""
         port = int(self.place.get("port", 0))
-        for address in self.place.get("addresses", []):
-            if address in self._bad:
-                continue
-            try:
-                socket.create_connection((address, port), timeout=PROBE).close()
-            except OSError as error:
-                self._note(f"{address} port {port}: {error.strerror or error}")
-                continue
-            self.address = address
+        offered = [a for a in self.place.get("addresses", []) if a not in self._bad]
+        self.address = addresses.first_open(
+            offered, port, lambda address, reason: self._note(f"{address} port {port}: {reason}")
+        )
+        if self.address is not None:
             return
         self._bad.clear()
         time.sleep(0.5)
