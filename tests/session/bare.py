@@ -30,7 +30,7 @@ BROKER = (
 class Server(ood.Session):
     """A jupyter_server with the session's configuration, without a session around it."""
 
-    def __init__(self, folder, limit, config=""):
+    def __init__(self, folder, limit, config="", environ=None):
         self.folder, self.password = folder, new_password()
         with socket.socket() as probe:
             probe.bind((ADDRESS, 0))
@@ -55,6 +55,7 @@ class Server(ood.Session):
             "PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", "JUPYTER_PATH": str(folder / "jupyter"),
             "JUPYTER_CONFIG_DIR": str(folder / "config"), "JUPYTER_RUNTIME_DIR": str(folder / "runtime"), "JUPYTER_CONFIG_PATH": str(SETTINGS),
             "KERNELWRIGHT_SESSION_VALUES": str(folder / "values.json"), "TRAITLETS_APPLICATION_RAISE_CONFIG_FILE_ERROR": "1",
+            **(environ or {}),
         }  # fmt: skip
         words = [sys.executable, "-I", "-m", "jupyter_server", f"--config={CONFIG}"]
         with open(folder / "log", "wb") as log:
@@ -160,9 +161,9 @@ class Page:
 
 
 @contextmanager
-def serve(folder, limit, config=""):
+def serve(folder, limit, config="", environ=None):
     folder.mkdir()
-    server = Server(folder, limit, config)
+    server = Server(folder, limit, config, environ)
     try:
         ood.wait_for(server.listens, why=lambda: server.log)
         assert server.login() == 302
