@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 LOCK = "requirements.lock"
 TIMEOUT = 3600.0  # seconds: large packages over a slow network
+SETTLING = 2.0  # seconds until an index whose servers disagree is asked again
 
 # what uv prints, by regular expression: (code, message, hint); first match wins
 FAILURES = (
@@ -42,7 +44,10 @@ FAILURES = (
         "free some space, or see `kernelwright storage`",
     ),
     (
-        r"(?:was|were) not found in (?:the package registry|the cache|the provided)|no versions of ([\w.-]+)|not found in the package registry",
+        (
+            r"(?:was|were) not found in (?:the package registry|the cache|the provided)|no versions of [\w.-]+"
+            r"|Because (?:there is no version of|only) (?P<name>[\w.-]+)\S*(?: is available)? and you require (?P=name)\b"
+        ),
         "package-not-found",
         "a package does not exist under this name or version",
         "look the name up, and check its spelling and version",
@@ -167,7 +172,7 @@ class Uv:
 def _named(message: str, said: str) -> str:
     """`message` with the package that uv names, where it names one."""
     found = re.search(
-        r"[Bb]ecause ([\w.-]+) was not found|no versions? of ([\w.-]+)|there is no version of ([\w.-]+)",
+        r"[Bb]ecause ([\w.-]+) was not found|no versions? of ([\w.-]+)|[Bb]ecause only ([\w.-]+)\S* is available",
         said,
     )
     name = next((n for n in found.groups() if n), None) if found else None
@@ -188,16 +193,15 @@ def install(
     loose = unhashed(text)
     progress.phase("download", "downloading and installing packages")
     hashes = [] if loose else ["--require-hashes"]
-    uv.run(
-        "pip",
-        "install",
-        "--python",
-        str(python),
-        *hashes,
-        "-r",
-        str(place.keep / LOCK),
-        cwd=_base(files, place),
-    )
+    words = ("pip", "install", "--python", str(python), *hashes, "-r", str(place.keep / LOCK))
+    try:
+        uv.run(*words, cwd=_base(files, place))
+    except UserError as error:
+        if error.code != "package-not-found":
+            raise
+        progress.note("the index no longer has what it had a moment ago: asking it again")
+        time.sleep(SETTLING)
+        uv.run(*words, "--refresh", cwd=_base(files, place))
     return text, loose
 
 
