@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from . import environments, node
 from .environments.base import Place, tell_nobody
-from .environments.venv import expand_user
 from .errors import UserError
+from .paths import expand_user
 from .recipe import recipe_hash, to_mapping
 from .store import Draft, Owned, Store, kernelspec, lock, write_json
 from .store.atomic import sweep
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from .config.model import SiteConfig
-    from .environments.base import Chosen
+    from .environments.base import Choice, Chosen
     from .model import Command, Generation, Made, Recipe
     from .progress import Progress
 
@@ -196,9 +196,16 @@ class Builder:
         sweep(self.store.specs)
         remove_abandoned(self.store)
         environ = {**self.environ, **recipe.build_env}
+
+        def tell(choices: Mapping[str, Choice]) -> None:
+            from .launch.render import load_aside
+
+            chosen(choices)
+            load_aside()  # while the packages are fetched and linked
+
         with self._draft(kernel_id, recipe) as draft:
             place = Place(
-                draft.prefix, draft.folder, self.home, environ, self.site, self.runtime, chosen
+                draft.prefix, draft.folder, self.home, environ, self.site, self.runtime, tell
             )
             made = environments.kind(recipe.kind).make(exact or recipe, place, self.progress)
             return self._complete(draft, recipe, made)
@@ -269,7 +276,8 @@ class Builder:
             interrupt_mode=self._interrupts(generation),
         )
         spec = kernelspec.with_kept(spec, self.store.kept(generation.kernel_id))
-        moved = self.store.publish(recipe.name, spec, force=force, resources=self._logos(recipe))
+        logos = kernelspec.logos(self.runtime, recipe.language)
+        moved = self.store.publish(recipe.name, spec, force=force, resources=logos)
         if moved:
             self.progress.note(f"the kernel that was there is now in {moved}")
 
@@ -279,14 +287,6 @@ class Builder:
         stored = read_json(generation.folder / "command.json")
         mode = stored.get("interrupt_mode") if isinstance(stored, dict) else None
         return mode if mode in {"message", "signal"} else "signal"
-
-    def _logos(self, recipe: Recipe) -> Path | None:
-        if recipe.language != "python":
-            return None
-        found = sorted(
-            (self.runtime / "venv/lib").glob("python3*/site-packages/ipykernel/resources")
-        )
-        return found[0] if found else None
 
 
 def _exists(name: str) -> UserError:

@@ -30,6 +30,11 @@ def home_folder() -> Path:
         return Path(os.environ.get("HOME") or "/")
 
 
+def expand_user(path: str, home: Path) -> str:
+    """`~` for the home that we work for."""
+    return str(home) + path[1:] if path == "~" or path.startswith("~/") else path
+
+
 def data_folder(home: Path) -> Path:
     """Everything that we own in a home, except the kernelspecs that Jupyter must find."""
     return home / ".local/share/kernelwright"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from . import environments
 from .environments.base import Place
-from .environments.venv import expand_user
 from .model import Made
+from .paths import expand_user
 from .recipe import dump
 
 if TYPE_CHECKING:

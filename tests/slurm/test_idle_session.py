@@ -27,4 +27,3 @@ def test_the_sessions_clock_leaves_a_slurm_kernel_alone(bench, tmp_path):
         assert state == "RUNNING"
         for page in (in_job, here):
             page.close()
-

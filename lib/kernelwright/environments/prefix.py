@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..model import Command, Made, PrefixSpec
-from . import layout, venv
+from ..paths import expand_user
+from . import layout, start
 
 if TYPE_CHECKING:
     from ..errors import Problem
@@ -21,7 +22,7 @@ def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
     """Look at the environment and record what is there; nothing is built or changed."""
     spec = recipe.environment
     assert isinstance(spec, PrefixSpec)  # noqa: S101 - the kind was chosen by the spec
-    prefix = Path(venv.expand_user(spec.path, place.home))
+    prefix = Path(expand_user(spec.path, place.home))
     progress.phase("probe", f"looking at {prefix}")
     if not prefix.is_dir():
         what = "is a file, not an environment folder" if prefix.exists() else "does not exist"
@@ -45,7 +46,7 @@ def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
                 hint=f"install it there with `{python} -m pip install ipykernel`, then call this again",
             )
     elif not recipe.command and layout.language_command(prefix, recipe.language) is None:
-        raise venv.no_such_language(str(prefix), recipe.language)
+        raise start.no_such_language(str(prefix), recipe.language)
     return Made(
         kind="prefix",
         language=recipe.language,
@@ -63,9 +64,9 @@ def command(recipe: Recipe, made: Made) -> Command:
     """As the environment's own activation would have it, by absolute path."""
     assert made.prefix is not None  # noqa: S101 - make() always gives one
     if not made.facts.get("conda"):
-        return venv.command(recipe, made)
+        return start.command(recipe, made)
     prefix = Path(made.prefix)
-    base = venv.command(recipe, made)
+    base = start.command(recipe, made)
     env = {
         "CONDA_PREFIX": made.prefix,
         "CONDA_DEFAULT_ENV": os.path.basename(made.prefix),

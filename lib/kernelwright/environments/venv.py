@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from .. import process
 from ..errors import UserError
-from ..model import Command, Made, VenvSpec
+from ..model import Made, VenvSpec
+from ..paths import expand_user
 from ..progress import Silent
 from . import intact, layout, uv
+from .start import command  # noqa: F401 - the kind's own answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +28,6 @@ _PLAIN = re.compile(
     r"=?=?\s*(\d+(?:\.\d+)?)(?:\.\*)?"
 )  # a version of Python without its third part
 _ITSELF = re.compile(r"python\s*(?:[=<>!~].*)?")
-LAUNCHER = ("-m", "ipykernel_launcher", "-f", "{connection_file}")
 
 
 def make(recipe: Recipe, place: Place, progress: Progress) -> Made:
@@ -149,40 +150,6 @@ def _wanted(recipe: Recipe, spec: VenvSpec) -> list[str]:
     return wanted
 
 
-def command(recipe: Recipe, made: Made) -> Command:
-    """The environment's own interpreter by absolute path; other languages by their kernelspec in it."""
-    assert made.prefix is not None  # noqa: S101 - make() always gives one
-    bin_folder = os.path.join(made.prefix, "bin")
-    env = {"VIRTUAL_ENV": made.prefix}
-    if recipe.language == "python" and not recipe.command:
-        return Command(
-            (str(made.interpreter), *LAUNCHER),
-            env=env,
-            path=(bin_folder,),
-            interrupt_mode="message" if message_interrupts(made) else "signal",
-        )
-    argv = recipe.command or layout.language_command(Path(made.prefix), recipe.language)
-    if argv is None:
-        raise no_such_language(made.prefix, recipe.language)
-    return Command(argv, env=env, path=(bin_folder,))
-
-
-def message_interrupts(made: Made) -> bool:
-    """Whether `made` says that its kernel answers interrupt messages; signals are safe for all others."""
-    return bool(made.facts.get("message_interrupts"))
-
-
-def no_such_language(prefix: str, language: str) -> UserError:
-    """No kernelspec in the prefix speaks the language that the recipe asks for."""
-    known = sorted({str(s.get("language")) for s in layout.kernelspecs(Path(prefix)).values()})
-    return UserError(
-        "language-not-found",
-        f"no kernel for the language `{language}` lies in `{prefix}`",
-        context={"languages there": ", ".join(known) or "none"},
-        hint="install that language's kernel package in the environment, or give the start command in the recipe's `command`",
-    )
-
-
 def check(recipe: Recipe, made: Made) -> list[Problem]:
     """Whether interpreter, base interpreter and ipykernel are still there."""
     return layout.check_prefix(made.prefix, made.interpreter, recipe.language)
@@ -269,8 +236,3 @@ def _is_shim(path: Path) -> bool:
             return stream.read(2) == b"#!"
     except OSError:
         return True
-
-
-def expand_user(path: str, home: Path) -> str:
-    """`~` for the home that we work for."""
-    return str(home) + path[1:] if path == "~" or path.startswith("~/") else path

@@ -111,6 +111,14 @@ def not_owned(name: str, folder: Path) -> UserError:
     )
 
 
+def logos(runtime: Path, language: str) -> Path | None:
+    """The folder of Python's logos, which the runtime's ipykernel brings."""
+    if language != "python":
+        return None
+    found = sorted((runtime / "venv/lib").glob("python3*/site-packages/ipykernel/resources"))
+    return found[0] if found else None
+
+
 def write(folder: Path, spec: dict[str, Any], *, resources: Path | None = None) -> None:
     """Publish `spec`: logos first, kernel.json last and in one step, so that readers see all or nothing."""
     make_folder(folder, 0o755)

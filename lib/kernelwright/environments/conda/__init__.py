@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import Problem
 from ...model import Command
-from .. import layout, venv
+from .. import layout, start
 
 if TYPE_CHECKING:
     from ...model import Made, Recipe
@@ -45,7 +45,7 @@ def locked(text: str) -> dict[str, Choice]:
 def command(recipe: Recipe, made: Made) -> Command:
     """What conda's own activation would do, written down when the environment was made."""
     assert made.prefix is not None  # noqa: S101 - make() always gives one
-    base = venv.command(recipe, made)
+    base = start.command(recipe, made)
     variables = {str(k): str(v) for k, v in dict(made.facts.get("variables") or {}).items()}
     env = {"CONDA_PREFIX": made.prefix, "CONDA_DEFAULT_ENV": recipe.name, **variables}
     hooks = tuple(str(hook) for hook in made.facts.get("hooks") or ())

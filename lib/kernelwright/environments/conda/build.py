@@ -11,7 +11,7 @@ from ...errors import UserError
 from ...model import CondaSpec, Made
 from ...store.atomic import make_folder, write_text
 from .. import caches, layout, quota
-from . import bytecode, choose, manifest, pip_part, space, wanted
+from . import bytecode, choose, manifest, space, wanted
 from . import lock as locks
 from .explain import explain
 from .values import EngineError, Package
@@ -177,6 +177,8 @@ def _pip(want: wanted.Wanted, place: Place, progress: Progress) -> tuple[str, ..
             "there is a pip part, but no Python in the environment",
             hint="ask for `python` too",
         )
+    from . import pip_part  # uv and its settings are for the few recipes that have such a part
+
     exact = want.lock is not None and want.pip == want.lock.pip
     how = pip_part.replay if exact else pip_part.install
     return how(want.pip, python, place, progress)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 UNPACKED = 3.5
 PER_FILE = 12_000
+PATHS = "info/paths.json"  # of an unpacked package: its files and their sizes
 MARGIN = 64 << 20  # bytes that stay free for logs and compiled files, or a tenth of a small need
 
 
@@ -55,7 +56,10 @@ def estimate(packages: Sequence[Package], cache: Path, prefix: Path, *, copy: bo
     linked = not copy and same_device(cache, prefix)
     download = cache_bytes = cache_files = env_bytes = env_files = 0
     for package in packages:
-        known = _in_cache(cache / "pkgs" / package.folder)
+        folder = cache / "pkgs" / package.folder
+        if linked and (folder / PATHS).exists():
+            continue  # links take no room
+        known = _in_cache(folder)
         unpacked, files = known or (int(package.size * UNPACKED), 5 + package.size // PER_FILE)
         if known is None:
             download += package.size
@@ -75,7 +79,7 @@ def same_device(cache: Path, prefix: Path) -> bool:
 def _in_cache(folder: Path) -> tuple[int, int] | None:
     """Bytes and files of a package that lies in the cache."""
     try:
-        rows = json.loads((folder / "info/paths.json").read_bytes())["paths"]
+        rows = json.loads((folder / PATHS).read_bytes())["paths"]
         return sum(int(r.get("size_in_bytes") or 0) for r in rows), len(rows)
     except (OSError, ValueError, KeyError, TypeError):
         return None
