@@ -197,28 +197,40 @@ def serve(answer: Mapping[str, Any], connection_file: str) -> int:
     for name in ("HOME", "JUPYTER_RUNTIME_DIR"):
         os.environ.setdefault(name, folder)
     DiagnosticKernel.answer = answer
-    _await_ports(connection_file)
     try:
+        known = answer["problem"].get("code") == "address-in-use"
+        taken = _await_ports(connection_file, patience=1.0 if known else 5.0)
+        if (
+            taken
+        ):  # nobody can be told; Jupyter chooses other ports for the start that it tries next
+            print(f"kernelwright: {taken} of this kernel is another program's", file=sys.stderr)
+            return 1
         IPKernelApp.launch_instance(argv=["-f", connection_file], kernel_class=DiagnosticKernel)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 
-def _await_ports(connection_file: str, patience: float = 5.0) -> None:
-    """Wait until the ports are free: a kernel that was killed may still be letting go of them."""
+def _await_ports(connection_file: str, patience: float) -> str:
+    """Wait until the ports are free: a kernel that was killed may still be letting go of them.
+
+    Returns the name and number of the first that is still taken, '' where all are free.
+    """
     connection = read_connection(connection_file)
     if connection.get("transport", "tcp") != "tcp":
-        return
+        return ""
     family = socket.AF_INET6 if ":" in connection["ip"] else socket.AF_INET
     deadline = time.monotonic() + patience
     for name in ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port"):
-        while time.monotonic() < deadline:
+        while True:
             try:
                 with socket.create_server((connection["ip"], connection[name]), family=family):
                     break
             except OSError:
+                if time.monotonic() > deadline:
+                    return f"{name} {connection[name]}"
                 time.sleep(0.05)
+    return ""
 
 
 def _scratch_folder() -> str:

@@ -31,7 +31,7 @@ def main(argv: "list[str]") -> None:
         sys.exit(f"connection file {argv[argv.index('-f') + 1]} cannot be read")
     _watch_time(os.environ.get("KERNELWRIGHT_START_LIMIT", ""))
     app = _application()
-    app.initialize([*argv, *_quiet_places()])
+    _initialize(app, [*argv, *_quiet_places()])
     with contextlib.suppress(Exception):  # a kernel without IPython's events works all the same
         FirstCell(app, here).wait()
     gc.enable()
@@ -55,6 +55,21 @@ def _application() -> "Any":
 
     app._bind_socket = bind_unlimited  # noqa: SLF001 - see above
     return app
+
+
+def _initialize(app: "Any", argv: "list[str]") -> None:
+    """A failure ends the process at once: ipykernel would wait for ever for threads that it did not start.
+
+    It does so where somebody else has the port of its output; Jupyter chooses others for the next start.
+    """
+    try:
+        app.initialize(argv)
+    except Exception:  # noqa: BLE001 - whatever it is, it is shown
+        import traceback
+
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
 
 
 class FirstCell:
