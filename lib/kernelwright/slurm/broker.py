@@ -286,7 +286,11 @@ def main(argv: list[str]) -> int:
         print(f"kernelwright: the connection file cannot be read: {error}", file=sys.stderr)
         return 1
     broker = Broker(start, connection)
-    broker.open()
+    try:
+        broker.open()
+    except UserError as error:  # Jupyter chooses other ports for the start that it tries next
+        print(f"kernelwright: {error.message}", file=sys.stderr)
+        return 1
     broker.run()
     return 0
 

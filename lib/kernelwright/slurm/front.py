@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
+from ..errors import UserError
 from .wire import DELIMITER, Wire
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ def read_connection(path: str, seconds: float = 5.0) -> dict[str, Any]:
 
 
 class Front:
-    """Binds the sockets of a connection file; with its Curve keys where Jupyter asks for encryption."""
+    """Binds the sockets of a connection file; with its Curve keys where Jupyter asks for encryption.
+
+    Raises UserError `address-in-use`.
+    """
 
     def __init__(self, connection: Mapping[str, Any], context: zmq.Context[Any]) -> None:
         self.wire = Wire(connection["key"], connection.get("signature_scheme", "hmac-sha256"))
@@ -94,7 +98,12 @@ def _bound(
         socket.curve_server = True
     port, ip = connection[f"{channel}_port"], connection["ip"]
     ipc = connection.get("transport") == "ipc"
-    socket.bind(f"ipc://{ip}-{port}" if ipc else f"tcp://{ip}:{port}")
+    try:
+        socket.bind(f"ipc://{ip}-{port}" if ipc else f"tcp://{ip}:{port}")
+    except zmq.ZMQError as error:
+        raise UserError(
+            "address-in-use", f"the kernel's {channel} port {port} cannot be used: {error.strerror}"
+        ) from error
     return socket
 
 
