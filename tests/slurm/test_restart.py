@@ -1,8 +1,11 @@
 """Restart keeps the allocation: the same job, a fresh kernel, no second wait in the queue."""
 
+import json
 import time
 
 import pytest
+
+from slurm.notebook import is_idle
 
 
 def restart_series(bench, times):
@@ -48,3 +51,30 @@ def test_restart_while_pending_keeps_the_place(bench, now):
     bench.cluster.open_partition()
     assert notebook.reply(cell)["status"] == "ok"
     assert [j for j, _ in bench.cluster.jobs()] == [job]
+
+
+@pytest.mark.parametrize(
+    ("first", "line", "then"),
+    [
+        ({"partition": "apart", "time": "UNLIMITED"}, "choose a shorter `time`", {"time": "5"}),
+        ({"partition": "closed"}, "the partition is closed", {"partition": "debug"}),
+    ],
+    ids=["it would never start", "other settings"],
+)
+def test_restart_while_pending_asks_anew_where_the_settings_are_others(bench, first, line, then):
+    """The remedy that the cell names: change the settings, restart the kernel."""
+    bench.kernel(slurm=first)
+    notebook = bench.start()
+    job = notebook.wait_line(notebook.send("1"), line).split()[2]
+    settings = bench.generation.parent / "launcher.json"
+    settings.write_text(json.dumps({"slurm": {"partition": "debug", **then}}))
+    notebook.manager.restart_kernel()
+    notebook.client.wait_for_ready(timeout=90)
+    cell = notebook.send("print('ran')")
+    notebook.wait(lambda m: is_idle(m, cell))
+    assert notebook.reply(cell)["status"] == "ok"
+    assert notebook.ready() != job
+    queue = lambda: bench.cluster.run("squeue", "-h", "-o", "%i").split()  # noqa: E731
+    bench.cluster.wait(lambda: job not in queue(), 20, "the first job to be gone")
+    notebook.shutdown()
+    bench.cluster.wait_no_jobs(20)

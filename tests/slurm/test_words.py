@@ -130,7 +130,7 @@ def fake(tmp_path, **programs):
     return Slurm(Clients(environ={"PATH": f"{folder}:/usr/bin:/bin"}))
 
 
-ROW = "7|PENDING||2026-11-29T10:00:00|N/A|0:00|debug|kw-a-1|Nodes required for job are DOWN, DRAINED|kernelwright:kernel=a|b"
+ROW = "7|PENDING||2026-11-29T10:00:00|N/A|0:00|debug|Nodes required for job are DOWN, DRAINED|kw-a-1|kernelwright:kernel=a|b"
 
 
 def test_rows_are_read(tmp_path):

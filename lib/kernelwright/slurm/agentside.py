@@ -24,8 +24,8 @@ class Listener(Protocol):
     def attached(self, node: str) -> None:
         """The kernel runs and nothing of it will be missed from now on."""
 
-    def starting(self, node: str) -> None:
-        """The agent is there; its kernel is not ready yet."""
+    def starting(self, node: str, job: str) -> None:
+        """The agent is there, in this job; its kernel may not be ready yet."""
 
     def arrived(self, channel: str, frames: list[Frame]) -> None:
         """A message of the kernel."""
@@ -96,6 +96,8 @@ class AgentSide:
         if self.dismissed is not None:
             self._welcome(name, {"quit": self.dismissed})
             return
+        node = str(data.get("node", ""))
+        self.listener.starting(node, str(data.get("job", "")))
         incarnation = int(data.get("incarnation", 0))
         if self.respawn is not None and name not in self._respawned_from:
             self._respawned_from[name] = incarnation
@@ -104,13 +106,12 @@ class AgentSide:
         stale = incarnation <= self._respawned_from.get(name, -1)
         if stale or not data.get("ready"):
             self._welcome(name, {})
-            self.listener.starting(str(data.get("node", "")))
             return
         self._welcome(name, {"attach": self.epoch.hex()})
         if self.agent != name:
             self.agent = name
             self.stream = Stream(self.epoch, lambda frames: self.gate.send(name, frames))
-            self.listener.attached(str(data.get("node", "")))
+            self.listener.attached(node)
 
     def _welcome(self, name: bytes, data: Mapping[str, Any]) -> None:
         self.gate.send(name, greeting(b"W", data))

@@ -82,6 +82,7 @@ class Alerts:
             self.asked = True
             allocation.watcher.hurry()
         if silent > SILENCE:
-            notice = notices.contact_lost(allocation.job, allocation.record.node, silent)
+            state = allocation.waiting.state
+            notice = notices.contact_lost(allocation.job, allocation.record.node, silent, state)
             self.cells.say(notice, "contact", again=self.silent)
             self.silent = True

@@ -13,7 +13,8 @@ from .clients import Unreachable
 from .jobs import BEAT
 from .notices import Waiting
 from .queueview import QueueView
-from .scheduler import connect
+from .record import UNWANTED
+from .scheduler import Ended, connect
 from .watcher import Watcher
 
 if TYPE_CHECKING:
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from .agentside import Listener as AgentListener
     from .background import Background
     from .endings import Ending
-    from .scheduler import Ended, Job
+    from .scheduler import Job
 
+GONE = 5.0  # seconds of silence after which the agent of a job that waits again is believed dead
 RETRY = 5.0  # seconds between two tries to submit while Slurm does not answer
 
 
@@ -148,6 +150,7 @@ class Allocation:
 
         def question() -> str:
             text = submission.script_of(self.start, self.found)
+            self.record.script = submission.digest(text)
             return submission.submit(self.scheduler, text, self.record, again=again)
 
         self.background.ask("submit", question, self._submitted)
@@ -161,7 +164,9 @@ class Allocation:
         elif isinstance(answer, UserError):
             self._over(endings.of_error(answer))
         elif isinstance(answer, Exception):
-            raise answer
+            self._over(endings.of_error(UserError("slurm-refused", f"sbatch failed: {answer}")))
+        elif self.record.job is not None and self.record.job != answer:
+            self._cancel_others()  # an earlier broker's submission came through meanwhile
         else:
             self.record.job, self.record.phase = answer, "pending"
             self.record.submitted = time.time()
@@ -194,6 +199,10 @@ class Allocation:
 
     def seen(self, job: Job) -> None:
         """Slurm knows the job and it is not over."""
+        if job.state == "PENDING" and self.record.phase == "running" and self.agents.silent > GONE:
+            self._cancel_aside()  # somebody has requeued it: a second start would find no keys
+            self.over(Ended("REQUEUED", job.reason, node=self.record.node))
+            return
         ends = job.ends if job.state == "RUNNING" else None
         if ends != self.ends:
             self.ends = ends
@@ -218,6 +227,24 @@ class Allocation:
         self.folder.clear(self.record.tag, record=self.folder.owner(self.record.nonce))
         self.listener.ended(ending)
 
+    def placed(self, node: str, job: str) -> None:
+        """An agent says where it is: with our keys, so that its job is the one that counts."""
+        self.record.node = node
+        if job and job != self.record.job:
+            self.record.job = job
+            self._show(job=job)
+            self.watcher.watch(job)
+            self._cancel_others()
+
+    def _cancel_others(self) -> None:
+        """A broker that was killed while it submitted may leave a job beside the one that runs."""
+        mine, name = self.record.job or "", self.record.job_name
+        self.background.ask(
+            "others",
+            lambda: reaper.cancel_others(self.scheduler, name, keep=mine),
+            lambda _: None,
+        )
+
     def attached(self, node: str) -> None:
         """The agent is there with a ready kernel."""
         self.record.phase, self.record.node = "running", node
@@ -241,7 +268,12 @@ class Allocation:
         )
 
     def hand_over(self) -> None:
-        """Leave the job to the broker that Jupyter starts next."""
+        """Leave the job to the broker that Jupyter starts next, unless that must ask for another one."""
+        if submission.is_outdated(self.start, self.found, self.waiting.reason):
+            self.record.phase = UNWANTED
+            self.save()
+            self.cancel()
+            return
         if self.agents.is_attached:
             self.agents.order({"respawn": {}})
             self.record.respawned = True

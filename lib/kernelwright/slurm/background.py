@@ -11,6 +11,8 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Any
 
+from .clients import Unreachable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -39,7 +41,10 @@ class Background:
         if tag in self._asked:
             return False
         self._asked.add(tag)
-        threading.Thread(target=self._run, args=(tag, question, then), daemon=True).start()
+        try:
+            threading.Thread(target=self._run, args=(tag, question, then), daemon=True).start()
+        except RuntimeError as error:  # the session has no room for a thread at this moment
+            self._deliver(tag, then, Unreachable(str(error)))
         return True
 
     def _run(self, tag: str, question: Callable[[], Any], then: Callable[[Any], None]) -> None:
@@ -47,6 +52,9 @@ class Background:
             answer = question()
         except Exception as error:  # noqa: BLE001 - the loop decides what each error means
             answer = error
+        self._deliver(tag, then, answer)
+
+    def _deliver(self, tag: str, then: Callable[[Any], None], answer: Any) -> None:
         self._answers.put((tag, then, answer))
         with contextlib.suppress(BlockingIOError):
             os.write(self._wake, b".")

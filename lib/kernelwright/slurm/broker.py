@@ -234,10 +234,10 @@ class Broker:
         self.ending = ending
         self.cells.end(ending)
 
-    def starting(self, node: str) -> None:
+    def starting(self, node: str, job: str) -> None:
         """See agentside.Listener."""
-        if self.allocation is not None and not self.allocation.record.node:
-            self.allocation.record.node = node
+        if self.allocation is not None and self.ending is None:
+            self.allocation.placed(node, job)
 
     def attached(self, node: str) -> None:
         """See agentside.Listener."""

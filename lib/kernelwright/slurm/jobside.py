@@ -130,7 +130,12 @@ class Agent:
     # --- the link -----------------------------------------------------------------------------
 
     def _hello(self) -> None:
-        data = {"node": self.node, "ready": self.child.ready, "incarnation": self.child.incarnation}
+        data = {
+            "node": self.node,
+            "job": os.environ.get("SLURM_JOB_ID", ""),
+            "ready": self.child.ready,
+            "incarnation": self.child.incarnation,
+        }
         self.dial.send(greeting(b"H", data))
 
     def _tell(self, event: Mapping[str, Any]) -> None:

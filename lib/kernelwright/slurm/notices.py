@@ -102,12 +102,13 @@ def idle_soon(job: str, left: float) -> Notice:
     )
 
 
-def contact_lost(job: str, node: str, silent: float) -> Notice:
-    """The node has not been heard for a while, but Slurm says that the job runs."""
-    return Notice(
-        f"no word from node {node} for {duration(silent)}; Slurm job {job} still runs, waiting for contact",
-        "warning",
-    )
+def contact_lost(job: str, node: str, silent: float, state: str) -> Notice:
+    """The node has not been heard for a while; what Slurm says of the job."""
+    says = {
+        "RUNNING": f"Slurm job {job} still runs, waiting for contact",
+        "SUSPENDED": f"Slurm job {job} is suspended at the moment",
+    }.get(state, f"Slurm job {job} is {state}")
+    return Notice(f"no word from node {node} for {duration(silent)}; {says}", "warning")
 
 
 def contact_back(node: str) -> Notice:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 GRACE = 10.0  # seconds in which a restarted broker may take the job over
 SETTLE = 0.0  # seconds in which the queue must stay empty, where the job was known
-SETTLE_LATE = 8.0  # the same where a submission may have been under way
+SETTLE_LATE = 45.0  # the same where a submission may have been under way: sbatch may take as long
 LONGEST = 3600.0  # after an outage longer than this the agent's lease has done the work
 CANCEL, CANCEL_LATE, KEEP, HAND_OVER = b"c", b"l", b"k", b"h"
 
@@ -85,15 +85,24 @@ def reap(
     folder.clear(record.tag)  # an agent that starts later finds no keys and ends at once
     submitted = word == CANCEL or read(reaped).get("job") is not None
     settle = SETTLE if submitted else SETTLE_LATE
-    if cancel_until_gone(scheduler, record.job_name, settle=settle):
+    job = read(reaped).get("job") or record.job
+    if cancel_until_gone(scheduler, record.job_name, job=job, settle=settle):
         folder.clear(record.tag, record=reaped)
 
 
-def cancel_until_gone(scheduler: Scheduler, job_name: str, *, settle: float) -> bool:
-    """Cancel by name, which needs no job id, until the queue has shown none for `settle` seconds."""
+def cancel_until_gone(
+    scheduler: Scheduler, job_name: str, *, job: str | None = None, settle: float
+) -> bool:
+    """Cancel by name, which needs no job id, until the queue has shown none for `settle` seconds.
+
+    `job` is cancelled once by its id as well: somebody may have given it another name.
+    """
     begun, clean_since, pause = time.monotonic(), None, 0.3
     while time.monotonic() - begun < LONGEST:
         try:
+            if job is not None:
+                scheduler.cancel(ids=[job])
+                job = None
             if scheduler.named(job_name):
                 clean_since = None
                 scheduler.cancel(name=job_name)
@@ -104,5 +113,14 @@ def cancel_until_gone(scheduler: Scheduler, job_name: str, *, settle: float) -> 
         except (Unreachable, UserError):
             clean_since = None
             pause = min(30.0, pause * 2)
+        else:
+            pause = min(5.0, pause * 1.3)
         time.sleep(pause)
     return False
+
+
+def cancel_others(scheduler: Scheduler, job_name: str, *, keep: str) -> None:
+    """Cancel the jobs of this name but one. Raises Unreachable."""
+    others = [job for job in scheduler.named(job_name) if job != keep]
+    if others:
+        scheduler.cancel(ids=others)

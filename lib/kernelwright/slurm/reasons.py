@@ -138,6 +138,8 @@ _ENDS = {
     "DEADLINE": ("it could not end before its deadline", _RESTART),
     "FAILED": ("it failed", f"the log below says more; {_RESTART}"),
     "COMPLETED": ("it ended", _RESTART),
+    "COMPLETING": ("Slurm has ended it, and its node still tidies up", _RESTART),
+    "REQUEUED": ("it was put back into the queue, and its kernel is gone", _RESTART),
     "GONE": ("Slurm does not know it any more", _RESTART),
 }
 # a job that Slurm kills for its memory by its own polling is FAILED like any other; the log says why

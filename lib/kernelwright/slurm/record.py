@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+UNWANTED = "unwanted"  # phase of a job that its reaper cancels: a restart asks for another one
 ROOM = 4096  # bytes kept for a record, so that it can be rewritten in place on a full disk
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
@@ -64,7 +65,8 @@ class Record:
     keys: dict[str, str] = field(default_factory=dict)  # broker_public, broker_secret, agent_public
     key: str = ""  # the HMAC key of the connection file
     job: str | None = None
-    phase: str = "submitting"  # submitting | pending | running
+    phase: str = "submitting"  # submitting | pending | running | unwanted
+    script: str = ""  # the digest of what was submitted
     port: int = 0
     submitted: float = field(default_factory=time.time)
     node: str = ""

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
     from ..process import Result
 
-_ROW = "%i|%T|%N|%S|%e|%M|%P|%j|%r|%k"
+_ROW = "%i|%T|%N|%S|%e|%M|%P|%r|%j|%k"
+_ID = re.compile(
+    r"(\d+)(?:;\S+)?"
+)  # of sbatch --parsable: the id, and the cluster where there are several
 _UNKNOWN = re.compile(r"Invalid job id", re.IGNORECASE)
 QUICK = 10.0  # seconds for the question that is asked again and again
 _NO_NODE_NOW = "Requested node configuration is not available"
@@ -68,7 +71,7 @@ class Scheduler(Protocol):
         """The queue's rows of these jobs, ended ones too; an absent id is not known (any more)."""
 
     def named(self, name: str) -> list[str]:
-        """The ids of the user's jobs of that name which are not over."""
+        """The ids of the user's jobs of that name which are not over (COMPLETING is over)."""
 
     def own(self, user: str) -> list[Job]:
         """All jobs of a user that are not over."""
@@ -110,11 +113,13 @@ class Slurm:
         """See Scheduler."""
         env = job_environment(self.clients.environ)
         found = self.clients.call("sbatch", "--parsable", stdin=script, env=env)
-        job = found.stdout.strip().split(";")[0]
-        if found.ok and job.isdigit():
-            return job
+        ids = [
+            word[1] for line in found.stdout.splitlines() if (word := _ID.fullmatch(line.strip()))
+        ]
+        if found.ok and ids:
+            return ids[-1]  # a site's wrapper may have said something before it
         words = _words(found)
-        if _is_outage(words):
+        if found.ok or _is_outage(words):  # the job may be there: it is looked for by its name
             raise Unreachable(words)
         raise UserError("slurm-refused", f"Slurm refused the job: {words}", hint=HINT_REFUSED)
 
@@ -127,9 +132,8 @@ class Slurm:
 
     def named(self, name: str) -> list[str]:
         """See Scheduler."""
-        return [
-            job.id for job in self._rows(self.clients.call("squeue", "-h", "-n", name, "-o", _ROW))
-        ]
+        rows = self._rows(self.clients.call("squeue", "-h", "-n", name, "-o", _ROW))
+        return [job.id for job in rows if job.state != "COMPLETING"]
 
     def own(self, user: str) -> list[Job]:
         """See Scheduler."""
@@ -199,7 +203,7 @@ def _is_outage(words: str) -> bool:
 
 
 def _job(line: str) -> Job:
-    job, state, node, starts, ends, elapsed, partition, name, reason, comment = line.split("|", 9)
+    job, state, node, starts, ends, elapsed, partition, reason, name, comment = line.split("|", 9)
     return Job(
         id=job, state=state, node=node, starts=_epoch(starts), ends=_epoch(ends), elapsed=elapsed,
         partition=partition, name=name, reason=reason, comment="" if comment == "(null)" else comment,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import time
@@ -14,6 +15,7 @@ from ..errors import UserError
 from . import record as records
 from . import script, settings
 from .clients import Unreachable
+from .reasons import starts_never
 from .record import Folder, Record
 from .scheduler import HINT_REFUSED
 
@@ -78,6 +80,8 @@ def find_or_make(start: Start, connection: Mapping[str, Any]) -> Found:
     folder = records.open_folder(records.bases(start.home, storage), name)
     nonce = records.new_nonce()
     for path in folder.records():
+        if records.read(path).get("phase") == records.UNWANTED:
+            continue  # the reaper that cancels it removes it
         if not folder.claim(path, folder.owner(nonce)):
             continue
         data = records.read(folder.owner(nonce))
@@ -157,9 +161,28 @@ def script_of(start: Start, found: Found) -> str:
     return script.render(chosen, plan)
 
 
+def digest(script: str) -> str:
+    """A short name for a script's text: another one means that other settings were asked for."""
+    return hashlib.sha256(script.encode()).hexdigest()[:16]
+
+
+def is_outdated(start: Start, found: Found, reason: str) -> bool:
+    """Whether a job waits for what never comes (by Slurm's `reason`), or was asked for otherwise."""
+    if found.record.job is None or found.record.phase != "pending":
+        return False
+    if starts_never(reason):
+        return True
+    try:
+        now = digest(script_of(start, found))
+    except UserError:
+        return True
+    return bool(found.record.script) and found.record.script != now
+
+
 def _working_folder(start: Start) -> str:
     here = os.getcwd()
-    return here if here.isprintable() and not here.startswith("/tmp") else str(start.home)  # noqa: S108 - /tmp is the node's own
+    of_node = here == "/tmp" or here.startswith("/tmp/")  # noqa: S108 - /tmp is the node's own
+    return here if here.isprintable() and not of_node else str(start.home)
 
 
 def submit(scheduler: Scheduler, text: str, record: Record, *, again: bool) -> str:

@@ -10,7 +10,6 @@ import random
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from .clients import Unreachable
 from .reasons import OVER
 from .scheduler import Ended, Job
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from .scheduler import Scheduler
 
 SHORTEST, LONGEST = 2.0, 30.0  # seconds between two questions
+ENDING = 5.0  # seconds of COMPLETING after which the job is over for the person who waits
 MISSES = 3  # clean "not found" answers after which a job is believed to be gone
 
 
@@ -52,6 +52,7 @@ class Watcher:
         self.misses = 0
         self.finished = False
         self._last: tuple[str, str] = ("", "")
+        self._completing = float("inf")
 
     def watch(self, job: str) -> None:
         """Begin; the first look comes soon, because the first reason that Slurm gives is empty."""
@@ -75,9 +76,7 @@ class Watcher:
     def _answered(self, answer: Job | Exception | None) -> None:
         if self.finished:
             return
-        if isinstance(answer, Exception):
-            if not isinstance(answer, Unreachable):
-                raise answer
+        if isinstance(answer, Exception):  # Unreachable, or a client that cannot be run just now
             self.pause = min(LONGEST, self.pause * 1.5)
             self.listener.outage()
             return
@@ -103,17 +102,23 @@ class Watcher:
     def _end_known(self, answer: Ended | Exception | None) -> None:
         if self.finished:
             return
-        if isinstance(answer, Unreachable):
+        if isinstance(answer, Exception):
             self.listener.outage()
             self.hurry(SHORTEST)
             return
-        if isinstance(answer, Exception):
-            raise answer
         if answer is None:
             answer = Ended("GONE")
-        if answer.state not in OVER and answer.state != "GONE":
+        if answer.state not in OVER and answer.state != "GONE" and not self._lingers(answer.state):
             self.hurry(0.5)  # COMPLETING, or not yet noticed: the end comes in a moment
             return
         self.finished = True
         self.view.forget(self.job or "")
         self.listener.over(answer)
+
+    def _lingers(self, state: str) -> bool:
+        """Whether a job has been COMPLETING for a while: its processes are gone, an epilog runs."""
+        if state != "COMPLETING":
+            self._completing = float("inf")
+            return False
+        self._completing = min(self._completing, time.monotonic())
+        return time.monotonic() - self._completing > ENDING
