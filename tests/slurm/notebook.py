@@ -22,7 +22,13 @@ exec {runtime}/venv/bin/python -I -m kernelwright.slurm.broker {folder} "$1"
 
 
 def make_generation(
-    base: Path, runtime: Path, *, slurm=None, launch: str = LAUNCH, kernel: str = "demo"
+    base: Path,
+    runtime: Path,
+    *,
+    slurm=None,
+    launch: str = LAUNCH,
+    kernel: str = "demo",
+    language: str = "python",
 ) -> Path:
     """A kernel's folder with one generation; `slurm` goes into launcher.json."""
     folder = base / "kernels/0123456789ab/1"
@@ -34,7 +40,7 @@ def make_generation(
     spec = {
         "argv": [str(script), "{connection_file}"],
         "display_name": kernel,
-        "language": "python",
+        "language": language,
         "metadata": {
             "kernelwright": {"version": 1, "name": kernel},
             "supported_encryption": ["curve"],

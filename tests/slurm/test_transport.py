@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from kernelwright.slurm.transport import Habits
 from slurm.notebook import LAUNCH
 
 NORMAL = 'exec {python} -m ipykernel_launcher -f "$2"'
@@ -19,12 +20,24 @@ from ipykernel.kernelapp import launch_new_instance; launch_new_instance()' -f "
 CONNECTION = "print(open(get_ipython().config.IPKernelApp.connection_file).read())"
 
 
-def play(bench, kind, transport):
-    """A cell, an interrupt, a restart in the same job and the end, on the transport that is left."""
+def launcher(bench, start):
+    """A launch.sh that does not tell what it starts: a program of which nothing is known."""
     assert NORMAL in LAUNCH
-    bench.kernel(launch=LAUNCH.replace(NORMAL, KINDS[kind]))
+    program = bench.folder / "program"
+    program.write_text("#!/bin/sh\n" + start.format(python=bench.runtime / "venv/bin/python"))
+    program.chmod(0o755)
+    return LAUNCH.replace(NORMAL, f'exec {program} --local "$2"')
+
+
+def play(bench, kind, transport, language="forth"):
+    """A cell, an interrupt, a restart in the same job and the end, on the transport that is left."""
+    bench.kernel(launch=launcher(bench, KINDS[kind]), language=language)
     notebook = bench.start()
+    first = notebook.send("1")
+    assert notebook.reply(first)["status"] == "ok"
     job = notebook.ready()
+    told = [line for line in notebook.lines(first) if "other users of node" in line]
+    assert len(told) == (transport == "tcp")
     connection = json.loads(notebook.text_of(CONNECTION))
     assert connection["transport"] == transport
     assert transport == "ipc" or connection["ip"] == "127.0.0.1"
@@ -51,5 +64,41 @@ def test_a_kernel_that_names_its_socket_files_otherwise(bench):
 
 @pytest.mark.soak
 def test_a_kernel_that_opens_nothing(bench):
-    """It is given 20 s, which a kernel may need that reads much before it opens its sockets."""
-    play(bench, "ignores", "tcp")
+    """Twenty seconds, where it is a language whose kernels mostly do that."""
+    play(bench, "ignores", "tcp", language="java")
+
+
+def test_a_kernel_that_knows_socket_files_is_never_given_ports(bench):
+    """Whatever it says when it ends too early."""
+    once = bench.folder / "once"
+    failing = f"if ! [ -e {once} ]; then touch {once}; echo bad ipc address >&2; exit 3; fi; "
+    bench.kernel(launch=LAUNCH.replace(NORMAL, failing + NORMAL))
+    notebook = bench.start()
+    assert json.loads(notebook.text_of(CONNECTION))["transport"] == "ipc"
+    assert once.exists()
+
+
+def test_an_unknown_kernel_that_ends_for_another_reason_is_not_given_ports(bench):
+    once = bench.folder / "once"
+    failing = f"if ! [ -e {once} ]; then touch {once}; echo module not found >&2; exit 3; fi; "
+    bench.kernel(launch=launcher(bench, failing + NORMAL), language="forth")
+    notebook = bench.start()
+    assert json.loads(notebook.text_of(CONNECTION))["transport"] == "ipc"
+    assert once.exists()
+
+
+def test_a_success_with_socket_files_is_remembered(bench):
+    bench.kernel(launch=launcher(bench, NORMAL), language="forth")
+    assert not Habits(bench.generation, bench.jobs_folder).knows_ipc
+    bench.start().ready()
+    habits = Habits(bench.generation, bench.jobs_folder)
+    assert habits.knows_ipc
+    assert not habits.is_told
+    assert not habits.complains("knows no ipc")
+    assert not habits.is_too_late(1e6)
+
+
+@pytest.mark.soak
+def test_a_slow_kernel_is_waited_for(bench):
+    bench.kernel(launch=LAUNCH.replace(NORMAL, f"sleep 25; {NORMAL}"))
+    assert json.loads(bench.start().text_of(CONNECTION))["transport"] == "ipc"

@@ -6,7 +6,8 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from .waiting import WaitingRoom, fail
+from .notices import Notice
+from .waiting import WaitingRoom, fail, is_cell
 from .wire import DELIMITER, message_type, parent_id
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from .front import Front
     from .known import Known
     from .link import Frame
-    from .notices import Notice
     from .wire import Request
 
 SMALL = 65536  # bytes; larger frames are content that nobody here reads
@@ -35,6 +35,7 @@ class Cells:
         self.running: dict[str, Request] = {}
         self.last: Request | None = None
         self.active = time.monotonic()
+        self._remarks: list[Notice] = []  # they wait for a cell
         self._busy_said: set[str] = set()
         self._learnt = False
 
@@ -72,6 +73,7 @@ class Cells:
         self.running[request.id] = request
         self.last = request
         self.active = time.monotonic()
+        self._show_remarks()
 
     def release(self, notice: Notice) -> list[Request]:
         """The kernel is ready: the waiting requests, in order."""
@@ -128,6 +130,20 @@ class Cells:
             )
         if not parents:
             self.front.publish(kind, notice.content(f"kernelwright-{key}"), None)
+
+    def remark(self, text: str) -> None:
+        """What a person should know of the whole job: in one cell, the running or the next."""
+        self._remarks.append(Notice(text, "warning"))
+        self._show_remarks()
+
+    def _show_remarks(self) -> None:
+        cell = next(filter(is_cell, self.running.values()), None)
+        if cell is None:
+            return
+        remarks, self._remarks = self._remarks, []
+        for notice in remarks:
+            content = notice.content(f"kernelwright-remark-{time.monotonic_ns()}")
+            self.front.publish("display_data", content, cell.header)
 
     def end(self, ending: Ending) -> None:
         """Everything that waits or runs gets the error; where nothing does, the last cell a line."""

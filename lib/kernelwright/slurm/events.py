@@ -40,6 +40,8 @@ def on_event(broker: Host, allocation: Allocation, event: Mapping[str, Any]) -> 
         allocation.watcher.hurry(0.2)
     elif kind == "usr1":
         broker.alerts.time_limit(allocation)
+    elif kind == "remark":
+        broker.cells.remark(str(event.get("text", "")))
     elif kind == "cancel":
         allocation.stop(endings.cancelled(allocation.job), 0)
 

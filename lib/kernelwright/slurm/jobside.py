@@ -22,6 +22,7 @@ from .dial import Dial
 from .link import HEADER, Stream, greeting
 from .nodefolder import say
 from .reasons import CANNOT_DIAL, CANNOT_START, LEASE_OVER
+from .transport import Habits, said_since
 from .trim import Trim
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 BATCH = 200
 TRIES = 3  # starts in a row that end before the kernel answers
 QUIET = 2.0  # seconds of silence after which the broker may have moved
-NO_IPC = 20.0  # seconds after which a kernel without socket files is started on 127.0.0.1
 
 
 class Agent:
@@ -48,6 +48,8 @@ class Agent:
         self.lease = float(self.dial.place.get("lease", 120) or 120)
         self.stream: Stream | None = None
         self.trim = Trim()
+        self.habits = Habits(Path(secrets["generation"]), self.dial.where.parent.parent)
+        self.remarks: list[str] = []  # for the person in the notebook, whose broker may change
         self.failures = 0
         self.last_heard = self.last_loop = time.monotonic()
         self.next_hello = self.next_beat = 0.0
@@ -176,6 +178,8 @@ class Agent:
             self.stream is None or self.stream.epoch.hex() != epoch
         ):
             self.stream = Stream(bytes.fromhex(epoch), self.dial.send)
+            for text in self.remarks:
+                self._tell({"event": "remark", "text": text})
         self._obey(data)
 
     def _obey(self, order: Mapping[str, Any]) -> None:
@@ -220,6 +224,8 @@ class Agent:
         say(f"the kernel is ready after {time.monotonic() - self.child.started:.2f} s")
         self.failures = 0
         self.child.spawner.mark_answered()
+        if self.child.transport == "ipc":
+            self.habits.learn_ipc()
         if self.stream is None:
             self._hello()
         else:
@@ -228,16 +234,18 @@ class Agent:
     def _watch_kernel(self) -> None:
         status = self.child.has_ended()
         if status is None:
-            late = time.monotonic() - self.child.started > NO_IPC
-            if late and not self.child.ready and not self.child.has_sockets():
-                self._use_tcp()
+            seconds = time.monotonic() - self.child.started
+            if not self._has_opened_something() and self.habits.is_too_late(seconds):
+                self._use_tcp(f"opened no socket files within {seconds:.0f} s")
             return
         if self.child.ready:
             say(f"the kernel has ended with status {status}")
             self._tell({"event": "died", "status": status, "oom": self.state.memory.was_killed()})
             self.state.update()  # how much memory it had used is what people ask next
-        elif not self.child.has_sockets() and not self.failures:
-            self._use_tcp()
+        elif not self._has_opened_something() and self.habits.complains(
+            said_since(self.child.current.log_size)
+        ):
+            self._use_tcp("knows no socket files")
             return
         else:
             self.failures += 1
@@ -249,12 +257,24 @@ class Agent:
                 self._leave(CANNOT_START)
         self.child.start(self.poller)
 
-    def _use_tcp(self) -> None:
+    def _has_opened_something(self) -> bool:
+        return self.child.ready or self.child.has_sockets()
+
+    def _use_tcp(self, why: str) -> None:
         """Some kernels know no `ipc` sockets: 127.0.0.1 is what they get anywhere else."""
-        say("the kernel opened no socket files; trying ports of 127.0.0.1")
+        self._remark(
+            f"this kernel {why}: it listens on ports of 127.0.0.1, where other users of node "
+            f"{self.node} can read its output; an exclusive node keeps them away"
+        )
         self.failures += 1
         self.child.end(grace=0)
         self.child.start(self.poller, "tcp")
+
+    def _remark(self, text: str) -> None:
+        """Something that is true of the whole job: every broker shows it in its first cell."""
+        say(text)
+        self.remarks.append(text)
+        self._tell({"event": "remark", "text": text})
 
     # --- the end ----------------------------------------------------------------------------
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 VARIABLE = "KERNELWRIGHT_JOB_STATE"
 _NOT_FOR_KERNELS = {"SLURM_EXPORT_ENV", "SLURM_GET_USER_ENV"}  # they would empty srun's environment
+# seconds until launch.sh takes a kernel for hung: in a job no front end's patience ends after 60
+START_LIMIT = "300"
 UNLIMITED = 1 << 60  # bytes from which on a limit of control groups v1 is none
 EVERY = 10.0  # seconds between two looks at the memory
 
@@ -52,7 +54,7 @@ class JobState:
     def kernel_environment(self, environ: Mapping[str, str]) -> dict[str, str]:
         """What the kernel gets: the job's environment, and the way to this file."""
         passed = {k: v for k, v in environ.items() if k not in _NOT_FOR_KERNELS}
-        return {**passed, VARIABLE: str(self.path)}
+        return {"KERNELWRIGHT_START_LIMIT": START_LIMIT, **passed, VARIABLE: str(self.path)}
 
     def update(self, **news: Any) -> None:
         """Change some facts and write."""

@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .transport import log_size
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -27,6 +29,7 @@ class Spawned:
     connection: Mapping[str, Any]
     transport: str
     started: float
+    log_size: int  # bytes that the job's log had before
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,14 @@ class Spawner:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(fd, "w", encoding="utf-8") as file:
             json.dump(connection, file)
+        size = log_size()
         process = subprocess.Popen(
             [str(self.launch), "--local", str(path)],
             stdin=subprocess.DEVNULL,
             env={**self.environ, "JPY_PARENT_PID": str(os.getpid())},
             start_new_session=True,
         )
-        return Spawned(process, connection, transport, time.monotonic())
+        return Spawned(process, connection, transport, time.monotonic(), size)
 
     @property
     def _answered(self) -> Path:
