@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .notices import Notice
 from .waiting import WaitingRoom, fail, is_cell
-from .wire import DELIMITER, message_type, parent_id
+from .wire import DELIMITER, message_type, parent_id, parent_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .link import Frame
     from .wire import Request
 
+STATUS = 64  # bytes; a message with more in it tells no state
 SMALL = 65536  # bytes; larger frames are content that nobody here reads
 
 
@@ -37,6 +38,7 @@ class Cells:
         self.active = time.monotonic()
         self._remarks: list[Notice] = []  # they wait for a cell
         self._busy_said: set[str] = set()
+        self._callbacks: set[str] = set()  # comm messages on which the kernel is busy
         self._learnt = False
 
     # --- requests ---------------------------------------------------------------------------
@@ -76,7 +78,9 @@ class Cells:
         self._show_remarks()
 
     def release(self, notice: Notice) -> list[Request]:
-        """The kernel is ready: the waiting requests, in order."""
+        """The kernel is ready: the waiting requests, in order. The queue's time was no idleness."""
+        self.active = time.monotonic()
+        self._callbacks.clear()  # of a kernel before this one
         released = self.room.release(notice)
         for request in released:
             if request.type == "execute_request":
@@ -90,8 +94,10 @@ class Cells:
         """Give a message of the kernel to the front ends, noting what it tells about cells."""
         if channel == "shell" and (self.running or not self._learnt):
             self._note_reply(_readable(frames))
-        elif channel == "iopub" and self._busy_said and self._is_second_busy(_readable(frames)):
-            return
+        elif channel == "iopub":
+            if self._busy_said and self._is_second_busy(_readable(frames)):
+                return
+            self._note_output(frames)
         self.front.sockets[channel].send_multipart(frames, copy=False)
 
     def _note_reply(self, frames: Sequence[bytes]) -> None:
@@ -99,6 +105,16 @@ class Cells:
         self.active = time.monotonic()
         if not self._learnt and message_type(frames) == "kernel_info_reply":
             self.learn(frames)
+
+    def _note_output(self, frames: Sequence[Frame]) -> None:
+        """A widget's callback is work, and so is a thread that prints; a question on control is not."""
+        content = frames[-1]
+        if len(content) > STATUS or b"execution_state" not in bytes(content):
+            self.active = time.monotonic()
+        elif parent_type(parts := _readable(frames)).startswith("comm_"):
+            busy = b'"busy"' in parts[-1]
+            (self._callbacks.add if busy else self._callbacks.discard)(parent_id(parts))
+            self.active = time.monotonic()
 
     def learn(self, frames: Sequence[bytes]) -> None:
         """Keep a real kernel_info reply for the next start."""
@@ -155,8 +171,9 @@ class Cells:
         self.running.clear()
 
     def idle_since(self) -> float:
-        """Seconds since a cell last ran."""
-        return 0.0 if self.running or len(self.room) else time.monotonic() - self.active
+        """Seconds since a cell or a widget's callback last ran."""
+        works = self.running or self._callbacks or len(self.room)
+        return 0.0 if works else time.monotonic() - self.active
 
 
 def _readable(frames: Sequence[Frame]) -> list[bytes]:

@@ -110,6 +110,11 @@ def parent_id(frames: Sequence[bytes]) -> str:
     return str(_json_after(frames, 3).get("msg_id", ""))
 
 
+def parent_type(frames: Sequence[bytes]) -> str:
+    """The type of the request that a reply or an output answers, unverified."""
+    return str(_json_after(frames, 3).get("msg_type", ""))
+
+
 def _json_after(frames: Sequence[bytes], offset: int) -> dict[str, Any]:
     try:
         value = json.loads(frames[frames.index(DELIMITER) + offset])
