@@ -8,6 +8,10 @@ import time
 
 import pytest
 
+from kernelwright.errors import UserError
+from kernelwright.slurm.jobs import listed as listed_by
+from kernelwright.slurm.jobs import select
+from kernelwright.slurm.scheduler import Job
 from slurm.test_kills import processes
 
 
@@ -87,3 +91,53 @@ def test_a_pending_job_without_its_notebook_ends_when_it_starts(bench):
         os.kill(pid, signal.SIGKILL)
     bench.cluster.open_partition()
     assert bench.cluster.wait_no_jobs(90) < 60
+
+
+class Queue:
+    """Slurm with these jobs: (name, comment) by their ids."""
+
+    def __init__(self, *rows):
+        self.rows = rows
+
+    def own(self, user):
+        assert user == "alice"
+        return [
+            Job(str(number), "PENDING", name=name, comment=comment)
+            for number, (name, comment) in enumerate(self.rows, 1)
+        ]
+
+
+NONCE = "0123456789ab"
+
+
+def test_only_jobs_of_kernels_are_listed():
+    queue = Queue(
+        ("kw-analysis", ""),
+        ("kw-demo-thesis", "kernel=demo"),
+        (f"kw-demo-{NONCE}", "kernelwright:kernel=demo;session=s"),
+        (f"kw-de-mo-{NONCE}", ""),  # a site where Slurm drops comments
+        ("renamed", "kernelwright:kernel=other"),
+        (f"kw-demo-{NONCE}5", "(null)"),
+        (f"xkw-demo-{NONCE}", ""),
+    )
+    found = listed_by(queue, [], "alice")
+    assert [(j.job, j.kernel, j.session) for j in found] == [
+        ("3", "demo", "s"),
+        ("4", "de-mo", ""),
+        ("5", "other", ""),
+    ]
+
+
+def test_words_name_kernels_exactly_and_empty_ones_nothing():
+    queue = Queue(*((f"kw-{k}-{NONCE}", "") for k in ("demo", "demo-2")), ("x", "kernelwright:"))
+    found = listed_by(queue, [], "alice")
+
+    def chosen(*words, session=None):
+        return [j.job for j in select(found, words, session=session, everything=False)]
+
+    assert chosen("demo") == ["1"]
+    assert chosen("demo-2", "3") == ["2", "3"]
+    for words, session in ((("",), None), (("1", ""), None), (("1",), "")):
+        with pytest.raises(UserError) as caught:
+            chosen(*words, session=session)
+        assert caught.value.code == "no-such-job"

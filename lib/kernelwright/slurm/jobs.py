@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import re
 import shutil
 import socket
 import time
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from ..config.model import SiteConfig
     from .scheduler import Job, Scheduler
 
-PREFIX = "kw-"
+COMMENT = "kernelwright:"  # begins the comment of every kernel's job
+NAME = re.compile(r"kw-.+-[0-9a-f]{12}")  # submission.py: for sites where Slurm drops comments
 BEAT = 30.0  # seconds between two signs of life of a broker
 DEAD = 180.0  # seconds without one after which a broker of another host is taken for dead
 KEEP_LOGS = 7 * 86400.0
@@ -52,15 +54,21 @@ def listed(scheduler: Scheduler, bases: Sequence[Path], user: str | None = None)
     """The jobs of the user's kernels that are not over. May raise Unreachable."""
     found = living(bases)
     rows = scheduler.own(user or pwd.getpwuid(os.getuid()).pw_name)
-    ours = [row for row in rows if row.name.startswith(PREFIX)]
+    ours = [row for row in rows if row.comment.startswith(COMMENT) or NAME.fullmatch(row.name)]
     return [_kernel_job(row, found.get(row.name)) for row in ours]
+
+
+def _kernel_of(row: Job, facts: Mapping[str, str]) -> str:
+    if name := facts.get("kernel"):
+        return name
+    return row.name.removeprefix("kw-").rpartition("-")[0] if NAME.fullmatch(row.name) else ""
 
 
 def _kernel_job(row: Job, notebook: bool | None) -> KernelJob:
     facts = dict(
         part.partition("=")[::2]
-        for part in row.comment.removeprefix("kernelwright:").split(";")
-        if "=" in part
+        for part in row.comment.removeprefix(COMMENT).split(";")
+        if row.comment.startswith(COMMENT) and "=" in part
     )
     text = ""
     if row.state == "PENDING":
@@ -70,24 +78,29 @@ def _kernel_job(row: Job, notebook: bool | None) -> KernelJob:
     elif row.ends is not None:
         text = f"until {notices.clock(row.ends, time.time())}"
     return KernelJob(
-        job=row.id, kernel=facts.get("kernel") or row.name.removeprefix(PREFIX).rpartition("-")[0],
-        state=row.state, text=text, node=row.node, elapsed=row.elapsed, partition=row.partition,
-        session=facts.get("session", ""), notebook=notebook, name=row.name,
+        job=row.id, kernel=_kernel_of(row, facts), state=row.state, text=text, node=row.node,
+        elapsed=row.elapsed, partition=row.partition, session=facts.get("session", ""),
+        notebook=notebook, name=row.name,
     )  # fmt: skip
 
 
 def select(
     jobs: Iterable[KernelJob], words: Sequence[str], *, session: str | None, everything: bool
 ) -> list[KernelJob]:
-    """The jobs that the words name (job ids or kernel names). Raises UserError `no-such-job`."""
+    """The jobs that the words name (job ids or kernel names). Raises UserError `no-such-job`.
+
+    Empty words, which an unset variable of a script leaves, name nothing.
+    """
     known = list(jobs)
+    if session == "":
+        raise UserError("no-such-job", "a session without a name has no jobs")
     if session is not None:
         return [job for job in known if job.session == record.session_word(session)]
     if everything:
         return known
     chosen = []
     for word in words:
-        matching = [job for job in known if word in {job.job, job.kernel}]
+        matching = [job for job in known if word and word in {job.job, job.kernel}]
         if not matching:
             raise UserError(
                 "no-such-job",
@@ -134,7 +147,7 @@ def end_session(connect: Callable[[], Scheduler], bases: Sequence[Path], session
             folder, name = record.Folder(path.parent), str(data.get("job_name", ""))
             tag = str(data.get("tag", ""))
             folder.clear(tag)  # a job that is submitted this moment finds no keys and ends at once
-            if name.startswith(PREFIX):
+            if NAME.fullmatch(name):
                 connect().cancel(name=name)
                 names.append(name)
             folder.clear(tag, record=path)
