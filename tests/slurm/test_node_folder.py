@@ -1,6 +1,7 @@
 """The agents' folders on a node: kept while their agent lives, swept by the next one when it was killed."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -78,3 +79,23 @@ def test_what_no_agent_of_this_node_left_stays(other, base):
     assert sorted(p.name for p in base.iterdir()) == sorted(
         ["kw-bare", "kw-file", "kw-link", folder.name]
     )
+
+
+@pytest.mark.parametrize("wanted", ["/sys", "/nonexistent", "/dev/null", "/dev/full"])
+def test_a_tmpdir_that_takes_no_folder_is_not_used(wanted, capsys):
+    folder = make_folder(wanted)
+    try:
+        assert folder.parent == Path("/tmp")
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert wanted in capsys.readouterr().out  # the job's log
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_a_long_tmpdir_is_not_used(tmp_path):
+    """The path of a Unix socket ends at 107 bytes."""
+    long = tmp_path / ("x" * 80)
+    long.mkdir()
+    folder = make_folder(str(long))
+    shutil.rmtree(folder)
+    assert folder.parent == Path("/tmp")

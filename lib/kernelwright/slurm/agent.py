@@ -27,7 +27,11 @@ def main(argv: list[str]) -> int:
     if not secrets:
         say("the notebook that asked for this job is gone; the job ends")
         return 0
-    folder = make_folder()
+    try:
+        folder = make_folder()
+    except OSError as error:
+        say(f"the node has no room for the kernel's sockets: {error}")
+        return 1
     state = JobState(folder, os.environ)
     launch = Path(secrets["generation"]) / "launch.sh"
     spawner = Spawner(launch, folder, state.kernel_environment(os.environ))

@@ -17,12 +17,27 @@ SHORT = 60  # characters; the path of a Unix socket ends at 107 bytes
 
 
 def make_folder(environ_tmp: str | None = None) -> Path:
-    """A new 0700 folder for sockets and the connection file, below TMPDIR where that is short."""
-    wanted = environ_tmp or os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - mkdtemp makes it private
-    base = Path(wanted if len(wanted) <= SHORT and os.path.isdir(wanted) else "/tmp")  # noqa: S108 - as above
+    """A new 0700 folder for sockets and the connection file: below TMPDIR where that is short and has room.
+
+    Raises OSError where /tmp has none either.
+    """
+    wanted = environ_tmp or os.environ.get("TMPDIR")
+    if wanted and len(wanted) <= SHORT:
+        try:
+            return _made(Path(wanted))
+        except OSError as error:  # missing, not writable or full
+            say(f"TMPDIR cannot be used, /tmp is: {error}")
+    return _made(Path("/tmp"))  # noqa: S108 - mkdtemp makes it private
+
+
+def _made(base: Path) -> Path:
     sweep(base)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
-    _mark(folder)
+    try:
+        _mark(folder)
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return folder
 
 
