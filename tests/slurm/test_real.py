@@ -41,7 +41,18 @@ def test_create_start_and_ask(bench, monkeypatch):
     assert f"Slurm job {job} on node n1, partition debug" in text
     assert "environment: real (prefix)" in text
     assert "memory peak" in text
-    cell = notebook.send("%kernelwright cancel")
+    # something cleans /tmp: the job is known as the kernel's own all the same
+    gone = "import os; os.remove(os.environ['KERNELWRIGHT_JOB_STATE'])"
+    assert f"Slurm job {job} on node n1" in notebook.text_of(f"{gone}\n%kernelwright job")
+    said = notebook.text_of(
+        "real = os.environ['KERNELWRIGHT_JOB_STATE']\n"
+        "os.environ['KERNELWRIGHT_JOB_STATE'] = '/nonexistent/job.json'\n"
+        "%kernelwright cancel\n"
+        "os.environ['KERNELWRIGHT_JOB_STATE'] = real\n"
+    )
+    assert f"Job {job} cannot be cancelled from here" in said and "Shut Down" in said
+    cell = notebook.send(f"try:\n    {gone}\nexcept OSError:\n    pass\n%kernelwright cancel")
     notebook.wait(lambda m: is_idle(m, cell))
+    assert "is being cancelled" in notebook.of(cell, "stream")[0]["content"]["text"]
     bench.cluster.wait_no_jobs()
     assert "you cancelled it" in notebook.run("1")["evalue"]

@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 
@@ -78,3 +79,20 @@ def test_restart_while_pending_asks_anew_where_the_settings_are_others(bench, fi
     bench.cluster.wait(lambda: job not in queue(), 20, "the first job to be gone")
     notebook.shutdown()
     bench.cluster.wait_no_jobs(20)
+
+
+def test_a_restart_overtakes_the_request_to_cancel(bench):
+    """The broker was killed before it heard: the next one's kernel has not asked for its end."""
+    bench.kernel()
+    notebook = bench.start()
+    job = notebook.ready()
+    path = "json.load(open(os.environ['KERNELWRIGHT_JOB_STATE']))['cancel_file']"
+    cancel_file = Path(notebook.text_of(f"import json, os; print({path})").strip())
+    notebook.kill_broker()
+    cancel_file.touch()
+    notebook.manager.restart_kernel(now=True)
+    notebook.client.wait_for_ready(timeout=90)
+    assert notebook.ready() == job
+    assert not cancel_file.exists()
+    time.sleep(3)  # the agent looks every second
+    assert notebook.ready() == job

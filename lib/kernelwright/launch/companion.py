@@ -142,8 +142,7 @@ class Companion:
         own = _own_job()
         job = os.environ.get("SLURM_JOB_ID")
         if own is not None and word == "cancel":
-            open(own["cancel_file"], "w").close()
-            sys.stdout.write(f"Job {own['job']} is being cancelled.\n")
+            sys.stdout.write(_cancel(own) + "\n")
         elif own is not None:
             sys.stdout.write(_job_text(own, kernel) + "\n")
         elif not job:
@@ -157,15 +156,38 @@ class Companion:
 
 
 def _own_job() -> "Any":
-    """The job state file that a Slurm kernel's agent keeps; None for every other kernel."""
+    """The job state file that a Slurm kernel's agent keeps; None for every other kernel.
+
+    Where something has cleaned /tmp, what the job's environment says.
+    """
     import json
 
-    try:
-        with open(os.environ["KERNELWRIGHT_JOB_STATE"], encoding="utf-8") as file:
-            found = json.load(file)
-    except (KeyError, OSError, ValueError):
+    path = os.environ.get("KERNELWRIGHT_JOB_STATE")
+    if not path:
         return None
-    return found if isinstance(found, dict) and found.get("cancel_file") else None
+    with contextlib.suppress(OSError, ValueError):
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
+        if isinstance(found, dict) and found.get("cancel_file"):
+            return found
+    return {
+        "job": os.environ.get("SLURM_JOB_ID", "(unknown)"),
+        "node": os.environ.get("SLURMD_NODENAME", "(unknown)"),
+        "partition": os.environ.get("SLURM_JOB_PARTITION", "(unknown)"),
+        "cancel_file": os.path.join(os.path.dirname(path), "cancel"),
+    }
+
+
+def _cancel(own: "Any") -> str:
+    """Ask the agent to end the job; what to say of it."""
+    try:
+        open(own["cancel_file"], "w").close()
+    except OSError as error:
+        return (
+            f"Job {own['job']} cannot be cancelled from here ({error.strerror}: {own['cancel_file']}); "
+            "Kernel > Shut Down Kernel ends it."
+        )
+    return f"Job {own['job']} is being cancelled."
 
 
 def _job_text(own: "Any", kernel: "Any") -> str:

@@ -197,6 +197,7 @@ class Agent:
         """A restart in the notebook: a fresh kernel for the next broker, in the same allocation."""
         say("the kernel is restarted")
         self.child.end()
+        self.state.forget_cancel()
         self.child.key = keys.get("key", self.child.key)
         self.child.scheme = keys.get("signature_scheme", self.child.scheme)
         self.failures = 0

@@ -78,6 +78,11 @@ class JobState:
         """Whether the kernel asked for the end."""
         return self.cancel_file.exists()
 
+    def forget_cancel(self) -> None:
+        """A restart has overtaken the request: the kernel that starts now has not asked for its end."""
+        with contextlib.suppress(OSError):
+            self.cancel_file.unlink(missing_ok=True)
+
 
 class Memory:
     """The job's memory by its control group (v2 or v1); by its processes where there is none."""
