@@ -1,6 +1,7 @@
 """When the job ends the cell says so: the state, the log's end, the remedy. Restart submits anew."""
 
 import json
+import queue
 
 import pytest
 
@@ -40,6 +41,36 @@ def test_scancel_while_pending(bench):
     bench.cluster.run("scancel", bench.cluster.jobs()[0][0])
     assert "it was cancelled" in notebook.reply(cell)["evalue"]
     notebook.wait_line(cell, "it was cancelled")
+
+
+def ask(notebook, kind):
+    """A question on the control channel that only a kernel knows the answer to; a way to its reply."""
+    message = notebook.client.session.msg(kind, {})
+    notebook.client.control_channel.send(message)
+
+    def reply():
+        found = notebook.client.get_control_msg(timeout=30)
+        assert found["parent_header"]["msg_id"] == message["header"]["msg_id"]
+        assert found["msg_type"] == kind.replace("_request", "_reply")
+        return found["content"]
+
+    return reply
+
+
+def test_questions_that_wait_for_a_kernel_get_an_answer_when_there_will_be_none(bench):
+    bench.kernel(slurm={"partition": "closed"})
+    notebook = bench.start()
+    waiting = [ask(notebook, kind) for kind in ("debug_request", "usage_request")]
+    cell = notebook.send("1")
+    notebook.wait_line(cell, "PENDING")
+    with pytest.raises(queue.Empty):
+        notebook.client.get_control_msg(timeout=0.5)
+    bench.cluster.run("scancel", bench.cluster.jobs()[0][0])
+    assert notebook.reply(cell)["ename"] == "SlurmJobEnded"
+    for reply in [*waiting, ask(notebook, "create_subshell_request")]:
+        content = reply()
+        assert (content["status"], content["ename"]) == ("error", "SlurmJobEnded")
+        assert "it was cancelled" in content["evalue"]
 
 
 def test_node_failure(bench):

@@ -60,15 +60,14 @@ class Cells:
         """A request when the job is over: cells get the reason, front ends an answer."""
         if request.type == "execute_request":
             self.front.status("busy", request.header)
-            fail(self.front, request, ending.name, ending.text)
-        elif request.type == "kernel_info_request":
+        if request.type == "kernel_info_request":
             self.room.answer(request, self.info)
         elif request.type == "interrupt_request":
             self.front.reply(
                 "control", request.idents, "interrupt_reply", {"status": "ok"}, request.header
             )
         else:
-            self.room.answer_only(request)
+            self.room.refuse(request, ending.name, ending.text)
 
     def started(self, request: Request) -> None:
         """A cell goes to the kernel."""

@@ -116,8 +116,14 @@ class WaitingRoom:
         self.update(notice)
         waiting, self.requests = self.requests, []
         for request in waiting:
-            if request.type == "execute_request":
-                fail(self.front, request, name, text)
+            self.refuse(request, name, text)
+
+    def refuse(self, request: Request, name: str, text: str) -> None:
+        """Answer a request for which there will be no kernel: nobody waits for ever."""
+        if request.type == "execute_request":
+            fail(self.front, request, name, text)
+        elif request.type.endswith("_request") and not self.answer_only(request):
+            self.answer(request, {"status": "error", **_error(name, text)})
 
 
 def is_cell(request: Request) -> bool:
@@ -130,14 +136,18 @@ def display_id(request: Request) -> str:
     return f"kernelwright-{request.id}"
 
 
-def fail(front: Front, request: Request, name: str, text: str) -> None:
-    """End a cell with an error, the way a kernel reports an exception."""
+def _error(name: str, text: str) -> dict[str, Any]:
     first, *rest = text.split("\n")
-    error = {
+    return {
         "ename": name,
         "evalue": first,
         "traceback": [f"\x1b[31m{name}\x1b[0m: {first}", *rest],
     }
+
+
+def fail(front: Front, request: Request, name: str, text: str) -> None:
+    """End a cell with an error, the way a kernel reports an exception."""
+    error = _error(name, text)
     if not request.content.get("silent"):
         front.publish("error", error, request.header)
     content = {
