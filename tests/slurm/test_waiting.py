@@ -1,6 +1,8 @@
 """A cell in a kernel whose job waits: never silent, kept in order, run by itself."""
 
 import signal
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -107,3 +109,23 @@ def test_silent_cells_and_terminate(bench):
     assert not notebook.lines(quiet)
     notebook.manager.signal_kernel(signal.SIGTERM)
     bench.cluster.wait_no_jobs()
+
+
+def test_a_working_folder_that_the_node_lacks_is_named(bench, monkeypatch):
+    bench.kernel(slurm={"partition": "closed"})
+    folder = Path(tempfile.mkdtemp(dir="/var/tmp"))  # a folder in /tmp is never asked for
+    monkeypatch.chdir(folder)
+    notebook = bench.start()
+    cells = [notebook.send("import os; print(os.getcwd())"), notebook.send("1")]
+    notebook.wait_line(cells[0], "PENDING")
+    monkeypatch.chdir("/")
+    folder.rmdir()
+    bench.cluster.open_partition()
+    line = notebook.wait_line(cells[0], "cannot be entered on node n1")
+    assert str(folder) in line
+    assert "No such file or directory" in line
+    notebook.wait(lambda m: is_idle(m, cells[1]))
+    assert not any("cannot be entered" in line for line in notebook.lines(cells[1]))
+    notebook.manager.restart_kernel()  # the same job: its kernel is there, too
+    notebook.client.wait_for_ready(timeout=90)
+    notebook.wait_line(notebook.send("1"), "cannot be entered")

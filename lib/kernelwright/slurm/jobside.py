@@ -20,7 +20,7 @@ import zmq
 from . import addresses, record
 from .dial import Dial
 from .link import HEADER, Stream, greeting
-from .nodefolder import say
+from .nodefolder import say, strayed
 from .reasons import CANNOT_DIAL, CANNOT_START, LEASE_OVER
 from .transport import Habits, said_since
 from .trim import Trim
@@ -49,7 +49,7 @@ class Agent:
         self.stream: Stream | None = None
         self.trim = Trim()
         self.habits = Habits(Path(secrets["generation"]), self.dial.where.parent.parent)
-        self.remarks: list[str] = []  # for the person in the notebook, whose broker may change
+        self.remarks = strayed(said_since(0))  # for the person, each broker's first cell
         self.failures = 0
         self.last_heard = self.last_loop = time.monotonic()
         self.next_hello = self.next_beat = 0.0

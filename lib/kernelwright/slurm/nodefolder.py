@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -13,6 +14,8 @@ from pathlib import Path
 
 PREFIX = "kw-"
 MARK = "agent"
+# slurmstepd's words in the job's log; SLURM_SUBMIT_DIR names the folder of sbatch, not of --chdir
+_STRAYED = re.compile(r"chdir to [`'\"]?(/.*?)['\"]?: ([^:\n]*): going to /\S* instead")
 SHORT = 60  # characters; the path of a Unix socket ends at 107 bytes
 
 
@@ -74,6 +77,19 @@ def _is_left(folder: Path) -> bool:
 
 def _node() -> str:
     return os.environ.get("SLURMD_NODENAME") or os.uname().nodename
+
+
+def strayed(log: str) -> list[str]:
+    """A line on the working folder, by the job's log, where Slurm could not enter the one that was asked for."""
+    found = _STRAYED.search(log)
+    if found is None:
+        return []
+    text = (
+        f"the folder {found[1]} cannot be entered on node {_node()} ({found[2]}): "
+        f"the kernel runs in {os.getcwd()}"
+    )
+    say(text)
+    return [text]
 
 
 def say(text: str) -> None:
