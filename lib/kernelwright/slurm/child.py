@@ -139,7 +139,7 @@ class Child:
 
         Older kernels for Julia write a colon for the hyphen in their names: they get both.
         """
-        if self.transport != "ipc" or (self.folder / "s-1").exists():
+        if self.ready or self.transport != "ipc" or (self.folder / "s-1").exists():
             return True
         if not (self.folder / "s:1").exists():
             return False

@@ -22,7 +22,7 @@ from .dial import Dial
 from .link import HEADER, Stream, greeting
 from .nodefolder import say, strayed
 from .reasons import CANNOT_DIAL, CANNOT_START, LEASE_OVER
-from .transport import Habits, said_since
+from .transport import Habits, exposed, said_since
 from .trim import Trim
 
 if TYPE_CHECKING:
@@ -236,14 +236,14 @@ class Agent:
         status = self.child.has_ended()
         if status is None:
             seconds = time.monotonic() - self.child.started
-            if not self._has_opened_something() and self.habits.is_too_late(seconds):
+            if not self.child.has_sockets() and self.habits.is_too_late(seconds):
                 self._use_tcp(f"opened no socket files within {seconds:.0f} s")
             return
         if self.child.ready:
             say(f"the kernel has ended with status {status}")
             self._tell({"event": "died", "status": status, "oom": self.state.memory.was_killed()})
             self.state.update()  # how much memory it had used is what people ask next
-        elif not self._has_opened_something() and self.habits.complains(
+        elif not self.child.has_sockets() and self.habits.complains(
             said_since(self.child.current.log_size)
         ):
             self._use_tcp("knows no socket files")
@@ -258,15 +258,9 @@ class Agent:
                 self._leave(CANNOT_START)
         self.child.start(self.poller)
 
-    def _has_opened_something(self) -> bool:
-        return self.child.ready or self.child.has_sockets()
-
     def _use_tcp(self, why: str) -> None:
         """Some kernels know no `ipc` sockets: 127.0.0.1 is what they get anywhere else."""
-        self._remark(
-            f"this kernel {why}: it listens on ports of 127.0.0.1, where other users of node "
-            f"{self.node} can read its output; an exclusive node keeps them away"
-        )
+        self._remark(exposed(why, self.node))
         self.failures += 1
         self.child.end(grace=0)
         self.child.start(self.poller, "tcp")

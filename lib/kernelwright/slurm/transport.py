@@ -65,6 +65,14 @@ class Habits:
         return not self.knows_ipc and bool(_COMPLAINT.search(said))
 
 
+def exposed(why: str, node: str) -> str:
+    """What is said of a kernel on ports."""
+    return (
+        f"this kernel {why}: it listens on ports of 127.0.0.1, where other users of node {node} "
+        "can read its output; an exclusive node keeps them away"
+    )
+
+
 def log_size() -> int:
     """Bytes in the job's log, which is this process's standard output; 0 where it is no file."""
     with contextlib.suppress(OSError):
