@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slurm.notebook import is_idle
+from slurm.notebook import LAUNCH, is_idle
 
 
 def restart_series(bench, times):
@@ -96,3 +96,23 @@ def test_a_restart_overtakes_the_request_to_cancel(bench):
     assert not cancel_file.exists()
     time.sleep(3)  # the agent looks every second
     assert notebook.ready() == job
+
+
+@pytest.mark.parametrize("how", ["death", "message", "sigkill"])
+def test_a_kernel_that_starts_again_in_its_job_speaks_of_no_wait(bench, how):
+    again = bench.folder / "again"
+    slow = f"if [ -e {again} ]; then sleep 2; fi; touch {again}; exec {{python}}"
+    bench.kernel(launch=LAUNCH.replace("exec {python}", slow))
+    notebook = bench.start()
+    first = notebook.send("1")
+    assert " after " in notebook.wait_line(first, "on node n1")
+    job = notebook.ready()
+    if how == "death":
+        notebook.run("import os; os._exit(1)")
+    else:
+        notebook.manager.restart_kernel(now=how == "sigkill")
+        notebook.client.wait_for_ready(timeout=90)  # the broker's answer: the kernel still starts
+    cell = notebook.send("1")
+    notebook.wait_line(cell, f"started again in Slurm job {job} on node n1")
+    notebook.wait(lambda m: is_idle(m, cell))
+    assert not any(" after " in line for line in notebook.lines(cell))

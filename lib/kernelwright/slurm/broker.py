@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import paths
 from ..errors import UserError
-from . import endings, notices
+from . import endings, events, notices
 from .alerts import Alerts
 from .allocation import Allocation
 from .background import Background
@@ -243,8 +243,8 @@ class Broker:
         """See agentside.Listener."""
         if self.allocation is None or self.ending is not None:
             return
-        self.allocation.attached(node)
         self.released(node)
+        self.allocation.attached(node)
         self.allocation.watcher.hurry(1.0)
 
     def released(self, node: str) -> None:
@@ -253,8 +253,7 @@ class Broker:
         if allocation is None:
             return
         allocation.agents.kernel_ready = True
-        waited = time.time() - allocation.record.submitted
-        for request in self.cells.release(notices.started(allocation.job, node, waited)):
+        for request in self.cells.release(events.how_started(allocation, node)):
             allocation.agents.send(request.channel, request.frames)
 
     def arrived(self, channel: str, frames: list[Frame]) -> None:
@@ -264,10 +263,8 @@ class Broker:
 
     def event(self, event: Mapping[str, Any]) -> None:
         """See agentside.Listener."""
-        from .events import on_event
-
         if self.allocation is not None and self.ending is None:
-            on_event(self, self.allocation, event)
+            events.on_event(self, self.allocation, event)
 
 
 def main(argv: list[str]) -> int:

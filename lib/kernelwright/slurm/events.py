@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from . import endings
+from . import endings, notices
+from .notices import Notice
 from .waiting import fail
 
 if TYPE_CHECKING:
@@ -44,6 +46,13 @@ def on_event(broker: Host, allocation: Allocation, event: Mapping[str, Any]) -> 
         broker.cells.remark(str(event.get("text", "")))
     elif kind == "cancel":
         allocation.stop(endings.cancelled(allocation.job), 0)
+
+
+def how_started(allocation: Allocation, node: str) -> Notice:
+    """The last form of a waiting line. A kernel that starts again in its job has not waited for it."""
+    if allocation.record.phase == "running":
+        return Notice(f"started again in Slurm job {allocation.job} on node {node}", "good")
+    return notices.started(allocation.job, node, time.time() - allocation.record.submitted)
 
 
 def _died(broker: Host, allocation: Allocation, event: Mapping[str, Any]) -> None:
