@@ -115,6 +115,10 @@ def test_slurm_limits_partitions_and_no_slurm_at_all():
     assert codes(
         site, {"venv": {}}, launcher={"slurm": {"ntasks": 5, "time": "1-0", "partition": "b"}}
     ) == ["policy-limit", "policy-limit", "policy-partition"]
+    for time in ("0", "UNLIMITED", "infinite"):
+        assert codes(site, {"venv": {}}, launcher={"slurm": {"time": time}}) == ["policy-limit"]
+    both = SiteConfig(slurm=SlurmConfig(partitions=("a", "b")))
+    assert codes(both, {"venv": {}}, launcher={"slurm": {"partition": "a,b"}}) == []
     assert codes(
         SiteConfig(slurm=SlurmConfig(submit="none")), {"venv": {}}, launcher={"slurm": {}}
     ) == ["policy-slurm"]

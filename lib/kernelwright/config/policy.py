@@ -65,7 +65,8 @@ def check_slurm(settings: SlurmSettings, site: SiteConfig) -> list[Problem]:
             )
         )
     longest, asked = minutes(limits.get("time")), minutes(settings.time)
-    if longest is not None and asked is not None and asked > longest:
+    # 0 and UNLIMITED are no limit for Slurm
+    if longest and settings.time and (not asked or asked > longest):
         found.append(
             _refusal(
                 "policy-limit",
@@ -74,15 +75,15 @@ def check_slurm(settings: SlurmSettings, site: SiteConfig) -> list[Problem]:
                 site,
             )
         )
-    if (
-        settings.partition
-        and site.slurm.partitions
-        and settings.partition not in site.slurm.partitions
+    for name in (
+        settings.partition.split(",") if settings.partition and site.slurm.partitions else ()
     ):
+        if name in site.slurm.partitions:
+            continue
         found.append(
             _refusal(
                 "policy-partition",
-                f"the partition `{settings.partition}` is not for kernels here",
+                f"the partition `{name}` is not for kernels here",
                 f"choose one of {', '.join(site.slurm.partitions)}",
                 site,
             )
