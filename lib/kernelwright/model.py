@@ -107,7 +107,7 @@ class SlurmSettings:
     partition: str | None = None
     ntasks: int | None = None
     cpus_per_task: int | None = None
-    nodes: int | None = None
+    nodes: int | str | None = None  # 2, or a range such as 1-2
     time: str | None = None
     gres: str | None = None
     account: str | None = None

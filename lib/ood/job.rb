@@ -71,11 +71,24 @@ class OwnJob
     first = pieces.first.to_s
     return yield("#{Text.shown(first)} is not of the form key=value. For example: partition=gpu") unless first.empty? || first.include?("=")
 
-    odd = pieces.filter_map { |piece| key_of(piece) }.find { |key| !KEYS.include?(key) }
+    odd = unknown_key(pieces)
     yield("#{Text.shown(odd, 40)} is not a setting. There are #{KEYS.join(", ")}") if odd
   end
 
   private
+
+  # The first key that is none. After `extra` further options may stand, and commas in their values: extra=--freq=task=5,energy=3.
+  def unknown_key(pieces)
+    option = nil
+    pieces.each do |piece|
+      key = key_of(piece)
+      option = piece.delete_prefix("extra=") if key == "extra"
+      option = nil if KEYS.include?(key) && key != "extra"
+      option = piece if option && piece.start_with?("-")
+      return key unless key.nil? || KEYS.include?(key) || option&.include?("=")
+    end
+    nil
+  end
 
   # nil for a piece that goes on with the value before it, as in gres=gpu:1,shard:2.
   def key_of(piece)

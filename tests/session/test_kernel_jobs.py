@@ -123,10 +123,11 @@ def test_slurm_kernels_off_is_no_error(request_of):
     assert settings.OVERRIDES not in (session.private / "server.sh").read_text()
 
 
-SAID = ["", "partition=gpu", "partition=gpu, time=02:00:00", "gres=gpu:1,shard:2", "extra=--exclusive, extra=--nice=10", "cpus-per-task=4", "constraint=a&b"]  # fmt: skip
+SAID = ["", "partition=gpu", "partition=gpu, time=02:00:00", "gres=gpu:1,shard:2", "extra=--exclusive, extra=--nice=10", "cpus-per-task=4", "constraint=a&b", "constraint=[a|b]", "constraint=!x", "nodes=1-2", "extra=--acctg-freq=task=5,energy=3, time=5", "extra=--nice=5,--nodelist=n1"]  # fmt: skip
 REFUSED = {
     "gpu": "is not of the form key=value", "hours=2": "hours is not a setting", "partition=a;b": "characters that no setting has",
     "wrap=x": "is not a setting", "time=1, --output=/x": "is not a setting",
+    "extra=--nice=5,time=5,energy=3": "energy is not a setting", "extra=--exclusive,partion=x": "partion is not a setting",
 }  # fmt: skip
 
 

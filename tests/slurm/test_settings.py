@@ -1,13 +1,14 @@
 """Which allocation is asked for: reading, merging, limits."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from kernelwright.config.model import SlurmConfig
 from kernelwright.errors import UserError
 from kernelwright.model import SlurmSettings
-from kernelwright.slurm import quantities, settings
+from kernelwright.slurm import quantities, script, settings
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,16 @@ from kernelwright.slurm import quantities, settings
         ),
         ("extra=--exclusive,extra=--nice=5", SlurmSettings(extra=("--exclusive", "--nice=5"))),
         ("extra=--exclude=n1,n2,mem=1G", SlurmSettings(extra=("--exclude=n1,n2",), mem="1G")),
+        (
+            "extra=--acctg-freq=task=5,energy=3,mem=1G",
+            SlurmSettings(extra=("--acctg-freq=task=5,energy=3",), mem="1G"),
+        ),
+        ("extra=-wn[1-2],-O", SlurmSettings(extra=("--nodelist=n[1-2]", "--overcommit"))),
+        ("extra=-xn1,n2", SlurmSettings(extra=("--exclude=n1,n2",))),
+        ("constraint=[a|b]", SlurmSettings(constraint="[a|b]")),
+        ("constraint=!x", SlurmSettings(constraint="!x")),
+        ("nodes=1-2,ntasks=2", SlurmSettings(nodes="1-2", ntasks=2)),
+        ("nodes=2,time=infinite", SlurmSettings(nodes=2, time="infinite")),
         ("", SlurmSettings()),
     ],
     ids=lambda v: v if isinstance(v, str) else "",
@@ -45,6 +56,21 @@ def test_text(text, expected):
         ("extra=--wrap=id", "slurm-option-refused", "for itself"),
         ("extra=--ntasks=4", "slurm-option-refused", "ntasks="),
         ("extra=-n4", "slurm-option-refused", "ntasks="),
+        ("extra=-On4", "slurm-option-refused", "of its own"),
+        ("extra=-sp closed", "slurm-option-refused", "of its own"),
+        ("extra=-Xy", "slurm-option-refused", "long form"),
+        ("extra=-G=2", "invalid-recipe", "extra"),
+        ("extra=--clusters=other", "slurm-option-refused", "cluster of its notebook"),
+        ("extra=--clus=other", "slurm-option-refused", "cluster of its notebook"),
+        ("extra=-Mother", "slurm-option-refused", "cluster of its notebook"),
+        ("extra=--acctg-freq=task=5,-n4", "slurm-option-refused", "ntasks="),
+        ("extra=--exclusive,partion=x", "slurm-settings", "did you mean `partition`"),
+        ("nodes=2-1", "invalid-recipe", "upwards"),
+        ("nodes=1-2-3", "invalid-recipe", "whole number"),
+        ("constraint=!", "invalid-recipe", "constraint"),
+        ("constraint=[`id`]", "invalid-recipe", "constraint"),
+        ("time=９０", "invalid-recipe", "01:30:00"),
+        ("extra=-wn1\n#SBATCH -n9", "invalid-recipe", "control"),
         ("extra=rm -rf", "invalid-recipe", "extra"),
         ("extra=--comment=x\n#SBATCH --wrap=y", "invalid-recipe", "control"),
     ],
@@ -66,7 +92,7 @@ def test_layers_and_limits():
     own = SlurmSettings(ntasks=4, extra=("--constraint=b",))
     environ = {settings.OVERRIDES: json.dumps({"time": "2:00:00", "qos": "high"})}
     assert settings.effective(own, site, environ=environ) == SlurmSettings(
-        partition="defq", ntasks=4, time="2:00:00", qos="high", extra=("--constraint=b",)
+        partition="defq", ntasks=4, time="2:00:00", mem="8G", qos="high", extra=("--constraint=b",)
     )
     for bad, part in (
         ({"ntasks": 65}, "ntasks=64"),
@@ -111,6 +137,9 @@ def test_round_trip():
         ("1-12:30", 131400),
         ("1-0:0:5", 86405),
         ("UNLIMITED", float("inf")),
+        ("infinite", float("inf")),
+        ("0", float("inf")),
+        ("0-0", float("inf")),
         ("x", None),
     ],
 )
@@ -119,7 +148,145 @@ def test_seconds(text, seconds):
 
 
 @pytest.mark.parametrize(
-    ("text", "mebibytes"), [("4G", 4096), ("512", 512), ("1024K", 1), ("1T", 1 << 20), ("x", None)]
+    ("text", "mebibytes"),
+    [("4G", 4096), ("512", 512), ("1024K", 1), ("1T", 1 << 20), ("0G", float("inf")), ("x", None)],
 )
 def test_memory(text, mebibytes):
     assert quantities.mebibytes(text) == mebibytes
+
+
+BOUNDS = SlurmConfig(limits={"ntasks": 2, "time": "00:05:00", "mem": "128M"})
+
+
+def bounded(site=BOUNDS, **asked):
+    return settings.effective(settings.from_mapping(asked, source="x"), site, environ={})
+
+
+def test_what_is_left_out_gets_the_limit():
+    assert bounded() == SlurmSettings(ntasks=1, time="00:05:00", mem="128M")
+    assert bounded(nodes=2).ntasks == 2, "Slurm starts a task a node"
+    nodes = SlurmConfig(limits={"nodes": 2})
+    assert bounded(nodes) == SlurmSettings(nodes="1-2", extra=("--use-min-nodes",))
+    assert bounded(SlurmConfig()) == SlurmSettings()
+    assert bounded(SlurmConfig(limits={"time": "UNLIMITED"}), time="0").time == "0"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"time": "0"},
+        {"time": "00:00:00"},
+        {"time": "infinite"},
+        {"mem": "0"},
+        {"mem": "0K"},
+        {"mem": "1.5G"},
+        {"nodes": 3},
+        {"nodes": "1-3"},
+        {"extra": ["--exclusive"]},
+        {"extra": ["--exclusiv=user"]},
+        {"extra": ["-S1"]},
+        {"extra": ["--ntasks-per-node=4"]},
+        {"extra": ["--tasks-per-node=4"]},
+        {"extra": ["--mem-per-cpu=500M"]},
+        {"extra": ["--mem-per-g=500M"]},
+    ],
+    ids=str,
+)
+def test_no_way_around_a_limit(asked):
+    with pytest.raises(UserError) as raised:
+        bounded(**asked)
+    assert raised.value.code == "slurm-limit"
+    assert raised.value.hint
+    assert bounded(SlurmConfig(), **asked), "without limits all of it is the person's own choice"
+
+
+def test_other_limits_and_their_options():
+    cores = SlurmConfig(limits={"cpus_per_task": 2})
+    for option in ("--cpus-per-gpu=9", "--mincpus=4", "--exclusive"):
+        with pytest.raises(UserError, match="could give more"):
+            bounded(cores, extra=[option])
+    with pytest.raises(UserError, match="could give more"):
+        bounded(SlurmConfig(limits={"nodes": 2}), extra=["--spread-job"])
+    allowed = ["--exclude=n1", "--gpus=2", "--nice=5", "--nodelist=n1", "--mem-bind=local"]
+    assert bounded(extra=allowed).extra == tuple(allowed)
+
+
+def test_partitions_hold_for_a_kernel_that_names_none():
+    def partition(default, **asked):
+        defaults = {"partition": default} if default else {}
+        return bounded(
+            SlurmConfig(defaults=defaults, partitions=("apart", "long")), **asked
+        ).partition
+
+    assert partition(None) == "apart"
+    assert partition("long") == "long"
+    assert partition("debug") == "apart", "the site's default is none of its own list"
+    assert partition("long", partition="apart") == "apart"
+    with pytest.raises(UserError, match="may not run in partition"):
+        partition("long", partition="debug")
+
+
+def test_memory_is_one_setting_for_all_layers():
+    site = SlurmConfig(defaults={"mem": "300M"})
+    found = bounded(site, extra=["--mem-per-cpu=100M"])
+    assert (found.mem, found.extra) == (None, ("--mem-per-cpu=100M",))
+    later = {settings.OVERRIDES: json.dumps({"mem": "1G"})}
+    found = settings.effective(found, site, environ=later)
+    assert (found.mem, found.extra) == ("1G", ())
+
+
+def test_short_and_long_are_one_option():
+    earlier = settings.from_mapping({"extra": ["-xn1"]}, source="x")
+    later = settings.from_mapping({"extra": ["--exclude=n2"]}, source="x")
+    assert settings.merge(earlier, later).extra == ("--exclude=n2",)
+
+
+def test_a_recipe_cannot_bring_what_the_command_refuses():
+    with pytest.raises(UserError, match="cannot be given"):
+        settings.effective(SlurmSettings(extra=("--output=/x",)), SlurmConfig(), environ={})
+
+
+def test_slurm_itself_stays_within_the_limits(cluster, tmp_path):
+    """Real jobs: what slurmctld made of each script."""
+    site = SlurmConfig(limits=BOUNDS.limits, partitions=("long",))
+    for asked in ({}, {"nodes": "1-2"}, {"extra": ["-wn[1-2]"]}, {"extra": ["-O", "-G0"]}):
+        job = submit(cluster, tmp_path, bounded(site, **asked))
+        assert job["Partition"] == "long"
+        assert job["TimeLimit"] == "00:05:00"
+        assert job["MinMemoryNode"] == "128M"
+        assert int(job["NumTasks"]) <= 2, asked
+
+
+def test_slurm_takes_what_is_let_through(cluster, tmp_path):
+    assert submit(cluster, tmp_path, bounded(SlurmConfig(), nodes="1-2"))["NumNodes"] in {
+        "1",
+        "2",
+        "1-2",
+    }
+    assert (
+        submit(cluster, tmp_path, bounded(SlurmConfig(), partition="long", time="infinite"))[
+            "TimeLimit"
+        ]
+        == "UNLIMITED"
+    )
+    site = SlurmConfig(defaults={"mem": "300M"})
+    assert (
+        submit(cluster, tmp_path, bounded(site, extra=["--mem-per-cpu=100M"]))["MinMemoryCPU"]
+        == "100M"
+    )
+    odd = bounded(SlurmConfig(), extra=['--mail-user=a b # c \\ " $HOME `id`', "-wn[1-2]"])
+    job = submit(cluster, tmp_path, odd)
+    assert job["ReqNodeList"] == "n[1-2]"
+    assert job["NumTasks"] == "2", "nothing of an option's value became an option"
+
+
+def submit(cluster, folder, asked):
+    """Submit on hold and cancel; `scontrol show job` as a mapping."""
+    text = script.render(asked, script.example("k", Path("/bin/true")))
+    path = folder / "job.sh"
+    path.write_text(text.replace("JOBFOLDER", str(folder)))
+    job = cluster.run("sbatch", "--parsable", "--hold", str(path)).strip()
+    assert job.isdigit(), cluster.run("sbatch", str(path))
+    shown = cluster.run("scontrol", "show", "job", job)
+    cluster.run("scancel", job)
+    return dict(pair.split("=", 1) for pair in shown.split() if "=" in pair)

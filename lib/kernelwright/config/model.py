@@ -100,7 +100,7 @@ class SlurmConfig:
     ports: str | None = None  # "50000-50100": where the broker listens
     network: str | None = None  # CIDR of the address that agents dial back to
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    limits: Mapping[str, Any] = field(default_factory=dict)  # ntasks, time, idle (minutes)
+    limits: Mapping[str, Any] = field(default_factory=dict)  # part_keys.LIMITS; idle in minutes
     partitions: tuple[str, ...] = ()  # empty: all
     lease: int = 120  # seconds an allocation lives without its broker
 

@@ -24,12 +24,19 @@ ALLOCATION = {
     "account": text("account", rule="slurm-word"),
     "qos": text("quality of service", rule="slurm-word"),
     "reservation": text("reservation", rule="slurm-word"),
-    "constraint": text("node features", rule="slurm-word"),
+    "constraint": text("node features", rule="slurm-features"),
     "mem": text("memory a node, such as 4G", rule="slurm-word"),
 }
 LIMITS = {
     "ntasks": integer("most tasks of one Slurm kernel", low=1),
-    "time": text("longest walltime of a Slurm kernel", rule="time"),
+    "nodes": integer("most nodes of one Slurm kernel", low=1),
+    "cpus_per_task": integer("most cores a task", low=1),
+    "time": text(
+        "longest walltime of a Slurm kernel, and that of one that asks for none", rule="time"
+    ),
+    "mem": text(
+        "most memory a node, such as 8G, and that of a kernel that asks for none", rule="memory"
+    ),
     "idle": integer(
         "minutes without a running cell after which a kernel ends, Slurm or not; its notebook is warned",
         low=1,

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..recipe.names import check_name, check_title
-from ..recipe.parse import MODULE, SLURM_TIME, SLURM_WORD, VARIABLE
+from ..recipe.parse import MODULE, SLURM_FEATURES, SLURM_TIME, SLURM_WORD, VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+MEMORY = re.compile(r"[0-9]+[KMGTkmgt]?B?")
 SIZE = re.compile(r"[0-9]+(\.[0-9]+)?\s?[KMGT]?i?B?", re.IGNORECASE)
 PORTS = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
 URL = re.compile(r"(https?|file|oci)://[^\s/]*(/[^\s]*)?")
@@ -108,6 +109,8 @@ RULES: dict[str, Callable[[str], str | None]] = {
     "title": _user_error(check_title),
     "module": _pattern(MODULE, "must be a module name such as gcc/12"),
     "slurm-word": _pattern(SLURM_WORD, "must be one word as Slurm writes it"),
+    "slurm-features": _pattern(SLURM_FEATURES, "must be features as Slurm writes them"),
+    "memory": _pattern(MEMORY, "must be a memory size as Slurm writes it, such as 8G"),
     "time": _pattern(SLURM_TIME, 'must be a time such as "01:30:00" or 1-12'),
     "variable": _pattern(VARIABLE, "must be a variable name"),
     "size": _pattern(SIZE, "must be a size such as 20G"),

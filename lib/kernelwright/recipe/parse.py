@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+/@:=~-]{0,200}")
 LANGUAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9+#. _-]{0,40}")
-SLURM_TIME = re.compile(r"(\d+|\d+:\d\d(:\d\d)?|\d+-\d+(:\d\d){0,2}|UNLIMITED)")
+SLURM_TIME = re.compile(r"(?ai:\d+|\d+:\d\d(:\d\d)?|\d+-\d+(:\d\d){0,2}|UNLIMITED|INFINITE)")
 SLURM_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,:=*@%+/()\[\]&|!-]{0,200}")
+SLURM_FEATURES = re.compile(rf"[\[(!]{{0,4}}{SLURM_WORD.pattern}")  # [a|b], !x
+# a long option, or a short one with its value at once, as -wn1
+SLURM_OPTION = re.compile(r"--[A-Za-z][A-Za-z0-9-]*(=.*)?|-[A-Za-z]([^\s=-].*)?")
 VERSION = 1
 
 
@@ -219,11 +222,12 @@ def slurm(reader: Reader) -> SlurmSettings:
         for k in ("partition", "gres", "account", "qos", "reservation", "constraint", "mem")
     }
     for key, value in words.items():
-        if value is not None and not SLURM_WORD.fullmatch(value):
+        form = SLURM_FEATURES if key == "constraint" else SLURM_WORD
+        if value is not None and not form.fullmatch(value):
             reader.fail(f"cannot be `{visible(value)}`", key=key)
     extra = reader.texts("extra")
     for option in extra:
-        if not re.fullmatch(r"--?[A-Za-z][A-Za-z0-9-]*(=.*)?", option):
+        if not SLURM_OPTION.fullmatch(option):
             reader.fail(
                 f"must hold options such as --constraint=skylake, not `{visible(option)}`",
                 key="extra",
@@ -231,10 +235,21 @@ def slurm(reader: Reader) -> SlurmSettings:
     settings = SlurmSettings(
         ntasks=reader.number("ntasks"),
         cpus_per_task=reader.number("cpus_per_task"),
-        nodes=reader.number("nodes"),
+        nodes=_nodes(reader),
         time=time,
         extra=extra,
         **words,
     )
     reader.done()
     return settings
+
+
+def _nodes(reader: Reader) -> int | str | None:
+    """A number of nodes, or a range such as 1-2."""
+    text = reader.text("nodes") if isinstance(reader.raw("nodes"), str) else None
+    found = re.fullmatch(r"([1-9][0-9]{0,6})-([1-9][0-9]{0,6})", text or "")
+    if not found:
+        return reader.number("nodes")
+    if int(found[1]) > int(found[2]):
+        reader.fail(f"must go upwards, not `{text}`", key="nodes")
+    return text

@@ -77,7 +77,7 @@ def render(settings: SlurmSettings, plan: Plan) -> str:
         value = getattr(settings, key)
         if value is not None:
             lines.append(_line(option, str(value)))
-    for option in settings.extra:
+    for option in settings.extra:  # long forms, which `effective` makes of short ones
         name, equals, value = option.partition("=")
         lines.append(f"#SBATCH {name}={_quoted(value)}" if equals else f"#SBATCH {name}")
     # exec: SIGUSR1 and SIGTERM of the job reach the agent itself

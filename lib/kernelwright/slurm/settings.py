@@ -16,7 +16,8 @@ from ..errors import UsageError, UserError, did_you_mean
 from ..model import SlurmSettings
 from ..recipe import parse as recipe_parse
 from ..recipe.reader import Reader
-from . import quantities
+from . import limits, options
+from .limits import check as check_limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,65 +25,28 @@ if TYPE_CHECKING:
 
     from ..config.model import SlurmConfig
 
+__all__ = [
+    "check_limits",
+    "effective",
+    "from_mapping",
+    "idle_limit",
+    "merge",
+    "of_kernel",
+    "parse_settings",
+    "to_mapping",
+]
+
 KEYS = tuple(f.name for f in fields(SlurmSettings))
 OVERRIDES = "KERNELWRIGHT_SLURM"  # environment variable: the session's settings as a JSON object
 DEFAULTS = "KERNELWRIGHT_SLURM_DEFAULTS"  # the same, for what the kernel itself leaves open
-
-# options that the broker sets itself or that would start something else
-_OURS = frozenset(
-    [
-        "array",
-        "chdir",
-        "comment",
-        "dependency",
-        "error",
-        "export",
-        "export-file",
-        "get-user-env",
-        "help",
-        "hold",
-        "ignore-pbs",
-        "input",
-        "job-name",
-        "no-requeue",
-        "open-mode",
-        "output",
-        "parsable",
-        "quiet",
-        "requeue",
-        "signal",
-        "test-only",
-        "usage",
-        "version",
-        "wait",
-        "wrap",
-        "a",
-        "D",
-        "d",
-        "e",
-        "H",
-        "i",
-        "J",
-        "o",
-        "W",
-        "h",
-        "Q",
-        "V",
-    ]
-)
-# options that have a key of their own, on which the site's limits look
-_KEYED = {
-    **{key.replace("_", "-"): key for key in KEYS if key not in {"extra", "constraint"}},
-    "p": "partition", "n": "ntasks", "N": "nodes", "c": "cpus_per_task", "t": "time", "A": "account",
-    "q": "qos",
-}  # fmt: skip
 
 
 def parse_settings(text: str) -> SlurmSettings:
     """Read `partition=defq,ntasks=4,gres=gpu:1,extra=--constraint=skylake`.
 
     A piece that does not begin with `key=` belongs to the value before it, so that
-    `gres=gpu:1,shard:2` is one value; `extra=` may stand several times.
+    `gres=gpu:1,shard:2` is one value; so does, after an option of `extra` with a value, all that begins
+    neither with a dash nor with a known key: `extra=--acctg-freq=task=5,energy=3`. `extra=` may stand several times.
     Raises UsageError `slurm-settings` or UserError `invalid-recipe`.
     """
     values: dict[str, Any] = {}
@@ -90,7 +54,9 @@ def parse_settings(text: str) -> SlurmSettings:
     for piece in text.split(","):
         key, equals, value = piece.strip().partition("=")
         key = key.lower().replace("-", "_").lstrip("_")
-        if equals and (key in KEYS or last is None or not _continues(piece, last)):
+        if equals and (
+            key in KEYS or not (last == "extra" and _continues(piece, values["extra"][-1]))
+        ):
             if key not in KEYS:
                 near = did_you_mean(key, KEYS)
                 raise UsageError(
@@ -115,9 +81,9 @@ def parse_settings(text: str) -> SlurmSettings:
     return from_mapping(values, source="--slurm")
 
 
-def _continues(piece: str, last: str) -> bool:
-    """Whether a piece with `=` still belongs to the value before it, as `extra=--a=b,c=d`."""
-    return last == "extra" and piece.strip().startswith("-") is False and ":" in piece
+def _continues(piece: str, option: str) -> bool:
+    """Whether a piece with `=` still belongs to an option's value, or is an option of its own."""
+    return piece.strip().startswith("-") or "=" in option
 
 
 def _extend(values: dict[str, Any], last: str, piece: str) -> None:
@@ -135,27 +101,7 @@ def from_mapping(data: object, *, source: str) -> SlurmSettings:
     if not isinstance(data, dict):
         reader.fail("must be a mapping of keys to values")
     settings = recipe_parse.slurm(reader)
-    for option in settings.extra:
-        _check_option(option, source)
-    return settings
-
-
-def _check_option(option: str, source: str) -> None:
-    """Refuse what is ours; sbatch also takes `-n4` and shortened names such as `--outp`."""
-    name = option.partition("=")[0].removeprefix("--")
-    if option.startswith("--"):
-        near = [n for n in (*_OURS, *_KEYED) if len(n) > 1 and n.startswith(name)]
-    else:
-        near = [option[1:2]] if option[1:2] in _OURS or option[1:2] in _KEYED else []
-    if not near:
-        return
-    own = _KEYED.get(near[0])
-    raise UserError(
-        "slurm-option-refused",
-        f"`{option[:80]}` cannot be given as an extra Slurm option",
-        context={"in": source},
-        hint=f"use `{own}=...` instead" if own else "the kernel's job needs it for itself",
-    )
+    return replace(settings, extra=options.read(settings.extra, source))
 
 
 def to_mapping(settings: SlurmSettings) -> dict[str, Any]:
@@ -165,25 +111,38 @@ def to_mapping(settings: SlurmSettings) -> dict[str, Any]:
 
 
 def merge(*layers: SlurmSettings) -> SlurmSettings:
-    """Later layers win; their extra options are added, a repeated option replaces the earlier one."""
+    """Later layers win; their extra options are added, a repeated option replaces the earlier one.
+
+    Memory is one setting for Slurm: a layer that says it in any form replaces all of it in earlier ones.
+    """
     result = SlurmSettings()
     for layer in layers:
         set_ = {k: v for k, v in asdict(layer).items() if v is not None and k != "extra"}
-        options = {option.partition("=")[0]: option for option in (*result.extra, *layer.extra)}
-        result = replace(result, **set_, extra=tuple(options.values()))
+        if layer.mem or _memory_options(layer):
+            kept = tuple(o for o in result.extra if o not in _memory_options(result))
+            result = replace(result, mem=None, extra=kept)
+        named = {options.name_of(option): option for option in (*result.extra, *layer.extra)}
+        result = replace(result, **set_, extra=tuple(named.values()))
     return result
+
+
+def _memory_options(layer: SlurmSettings) -> list[str]:
+    return [option for option in layer.extra if options.name_of(option) in options.MEMORY]
 
 
 def effective(
     own: SlurmSettings, site: SlurmConfig, *, environ: Mapping[str, str] = os.environ
 ) -> SlurmSettings:
-    """What is submitted: the site's and the session's defaults, the kernel's own, the session's; limits checked.
+    """What is submitted: the site's and the session's defaults, the kernel's own, the session's; within the limits.
 
     Raises UserError `invalid-recipe`, `slurm-option-refused` or `slurm-limit`.
     """
     first = from_mapping(dict(site.defaults), source="slurm.defaults of the site")
-    settings = merge(first, _of(environ, DEFAULTS), own, _of(environ, OVERRIDES))
-    check_limits(settings, site)
+    own = replace(own, extra=options.read(own.extra, "the kernel's settings"))
+    asked = merge(_of(environ, DEFAULTS), own, _of(environ, OVERRIDES))
+    settings = merge(limits.within_partitions(first, site), asked)
+    settings = limits.bounded(settings, site)
+    limits.check(settings, site)
     return settings
 
 
@@ -216,44 +175,6 @@ def _json(text: str) -> object:
         return json.loads(text)
     except ValueError:
         return None
-
-
-def check_limits(settings: SlurmSettings, site: SlurmConfig) -> None:
-    """Compare with the site's limits and partitions; UserError `slurm-limit` names the first excess."""
-    if site.partitions and settings.partition:
-        for name in settings.partition.split(","):
-            if name not in site.partitions:
-                near = did_you_mean(name, site.partitions)
-                raise UserError(
-                    "slurm-limit",
-                    f"kernels may not run in partition `{name}` here",
-                    hint=(f"{near} " if near else "") + f"allowed are {', '.join(site.partitions)}",
-                )
-    for key, read in _LIMITS.items():
-        bound, value = site.limits.get(key), getattr(settings, key)
-        if bound is None or value is None:
-            continue
-        most, asked = read(str(bound)), read(str(value))
-        if most is not None and asked is not None and asked > most:
-            raise UserError(
-                "slurm-limit",
-                f"`{key}={value}` is more than kernels may have here",
-                context={"limit": f"{key}={bound}"},
-                hint=f"choose `{key}={bound}` or less",
-            )
-
-
-def _number(text: str) -> float | None:
-    return float(text) if text.isdigit() else None
-
-
-_LIMITS = {
-    "ntasks": _number,
-    "nodes": _number,
-    "cpus_per_task": _number,
-    "time": quantities.seconds,
-    "mem": quantities.mebibytes,
-}
 
 
 def idle_limit(site: SlurmConfig) -> float | None:
