@@ -46,7 +46,17 @@ def options(folder, home, answers, *, own=OWN, site=None):
     script = submission.script_of(start, submission.find_or_make(start, {}))
     rows = [line[9:].lstrip("-") for line in script.splitlines() if line.startswith("#SBATCH --")]
     found = dict(row.partition("=")[::2] for row in rows)
-    ours = {"job-name", "comment", "output", "open-mode", "export", "no-requeue", "signal", "chdir"}
+    ours = {
+        "job-name",
+        "comment",
+        "output",
+        "open-mode",
+        "export",
+        "no-requeue",
+        "propagate",
+        "signal",
+        "chdir",
+    }
     return {k: v for k, v in found.items() if k not in ours}
 
 

@@ -1,6 +1,7 @@
 """What the job is: its geometry, its environment, its files when the home is full."""
 
 import os
+import resource
 import subprocess
 
 import pytest
@@ -22,6 +23,22 @@ def test_srun_from_a_cell_reaches_all_tasks(bench):
         text.split()
     )
     assert {word for word in text.split() if word.isdigit()} == {"0", "1", "2", "3"}
+
+
+def test_the_sessions_own_limits_are_not_the_jobs(bench):
+    """Sessions run under limits of their own, which sbatch would hand on."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    bench.kernel()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (777, hard))
+    try:
+        notebook = bench.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    found = notebook.text_of(
+        "import resource; print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    )
+    assert int(found) != 777
+    notebook.shutdown()
 
 
 def test_nothing_of_the_outer_job_leaks_in(bench):

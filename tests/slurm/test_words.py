@@ -41,6 +41,7 @@ def test_script_is_complete_and_valid_shell(tmp_path):
         '#SBATCH --constraint="a&b"',
         "#SBATCH --exclusive",
         "#SBATCH --no-requeue",
+        "#SBATCH --propagate=NONE",
         "#SBATCH --signal=B:USR1@120",
     ):
         assert line in text.splitlines()

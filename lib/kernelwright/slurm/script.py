@@ -69,6 +69,7 @@ def render(settings: SlurmSettings, plan: Plan) -> str:
         "#SBATCH --open-mode=append",
         "#SBATCH --export=ALL",
         "#SBATCH --no-requeue",
+        "#SBATCH --propagate=NONE",  # the session's own limits of memory, files and time are not the job's
         f"#SBATCH --signal=B:USR1@{warning_seconds(settings.time)}",
     ]
     if plan.chdir:
