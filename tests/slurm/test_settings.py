@@ -280,6 +280,27 @@ def test_slurm_takes_what_is_let_through(cluster, tmp_path):
     assert job["NumTasks"] == "2", "nothing of an option's value became an option"
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        'a" --ntasks=2 "b',
+        'a\\\\" --ntasks=2 "b',
+        "a' --ntasks=2 'b",
+        "a #b --ntasks=2",
+        "a --ntasks=2\\\\",
+        "$(touch x) --ntasks=2",
+    ],
+)
+def test_a_value_stays_one_value(cluster, tmp_path, value):
+    asked = bounded(extra=[f"--mail-user={value}", "--nice=7"])
+    job = submit(cluster, tmp_path, asked)
+    assert (job["NumTasks"], job["Nice"]) == ("1", "7")
+    asked = bounded(extra=[f"-L{value}", "--nice=7"])
+    text = script.render(asked, script.example("k", Path("/bin/true")))
+    assert text.count('\n#SBATCH --licenses="') == 1
+    assert "\n#SBATCH --ntasks=1\n" in text and "\n#SBATCH --nice=7\n" in text
+
+
 def submit(cluster, folder, asked):
     """Submit on hold and cancel; `scontrol show job` as a mapping."""
     text = script.render(asked, script.example("k", Path("/bin/true")))
