@@ -121,6 +121,19 @@ def test_site_limit(bench):
     assert "`ntasks=4` is more than kernels may have here" in error["evalue"]
 
 
+@pytest.mark.parametrize(("limit", "has"), [("5", "00:05:00"), ("1-00", "00:10:00")])
+def test_a_kernel_that_names_no_time_stays_within_partition_and_site(bench, limit, has):
+    """The partition allows ten minutes: what the site allows may be less, or more."""
+    bench.site(limits={"time": limit})
+    bench.kernel()
+    notebook = bench.start()
+    job = notebook.ready()
+    shown = lambda: bench.cluster.run("scontrol", "show", "job", "-o", job)  # noqa: E731
+    bench.cluster.wait(lambda: f"TimeLimit={has}" in shown(), 20, f"the limit of {has}")
+    notebook.shutdown()
+    bench.cluster.wait_no_jobs()
+
+
 def test_a_session_overrides_the_kernels_settings(bench):
     bench.kernel(slurm={"partition": "nosuch", "ntasks": 2})
     notebook = bench.start({"KERNELWRIGHT_SLURM": json.dumps({"partition": "long"})})

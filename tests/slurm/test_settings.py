@@ -163,7 +163,7 @@ def bounded(site=BOUNDS, **asked):
 
 
 def test_what_is_left_out_gets_the_limit():
-    assert bounded() == SlurmSettings(ntasks=1, time="00:05:00", mem="128M")
+    assert bounded() == SlurmSettings(ntasks=1, mem="128M")
     assert bounded(nodes=2).ntasks == 2, "Slurm starts a task a node"
     nodes = SlurmConfig(limits={"nodes": 2})
     assert bounded(nodes) == SlurmSettings(nodes="1-2", extra=("--use-min-nodes",))
@@ -252,7 +252,6 @@ def test_slurm_itself_stays_within_the_limits(cluster, tmp_path):
     for asked in ({}, {"nodes": "1-2"}, {"extra": ["-wn[1-2]"]}, {"extra": ["-O", "-G0"]}):
         job = submit(cluster, tmp_path, bounded(site, **asked))
         assert job["Partition"] == "long"
-        assert job["TimeLimit"] == "00:05:00"
         assert job["MinMemoryNode"] == "128M"
         assert int(job["NumTasks"]) <= 2, asked
 

@@ -31,9 +31,7 @@ LIMITS = {
     "ntasks": integer("most tasks of one Slurm kernel", low=1),
     "nodes": integer("most nodes of one Slurm kernel", low=1),
     "cpus_per_task": integer("most cores a task", low=1),
-    "time": text(
-        "longest walltime of a Slurm kernel, and that of one that asks for none", rule="time"
-    ),
+    "time": text("longest walltime of a Slurm kernel", rule="time"),
     "mem": text(
         "most memory a node, such as 8G, and that of a kernel that asks for none", rule="memory"
     ),

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import UserError
-from . import addresses, endings, reaper, submission
+from . import addresses, endings, limits, reaper, submission
 from .clients import Unreachable
 from .jobs import BEAT
 from .notices import Waiting
@@ -203,6 +203,9 @@ class Allocation:
             self._cancel_aside()  # somebody has requeued it: a second start would find no keys
             self.over(Ended("REQUEUED", job.reason, node=self.record.node))
             return
+        if (most := limits.too_long(job, self.site)) is not None:
+            shorten = self.scheduler.shorten
+            self.background.ask("limit", lambda: shorten(job.id, most), lambda _: None)
         ends = job.ends if job.state == "RUNNING" else None
         if ends != self.ends:
             self.ends = ends

@@ -11,6 +11,7 @@ from . import options, quantities
 if TYPE_CHECKING:
     from ..config.model import SlurmConfig
     from ..model import SlurmSettings
+    from .scheduler import Job
 
 _FEWEST = "--use-min-nodes"
 _READ = {
@@ -32,10 +33,12 @@ def within_partitions(defaults: SlurmSettings, site: SlurmConfig) -> SlurmSettin
 
 
 def bounded(settings: SlurmSettings, site: SlurmConfig) -> SlurmSettings:
-    """The settings with a value wherever Slurm's own choice could be more than the site's limit."""
+    """The settings with a value wherever Slurm's own choice could be more than the site's limit.
+
+    Not so the time: a partition may allow less than the site, and the job would never start. It is
+    looked at once the job runs (`too_long`).
+    """
     found = settings
-    if found.time is None and _bound(site, "time") is not None:
-        found = replace(found, time=str(site.limits["time"]))
     if found.mem is None and _bound(site, "mem") is not None:
         found = replace(found, mem=str(site.limits["mem"]))
     if found.ntasks is None and _bound(site, "ntasks") is not None:
@@ -48,6 +51,18 @@ def bounded(settings: SlurmSettings, site: SlurmConfig) -> SlurmSettings:
         if _FEWEST not in found.extra:
             found = replace(found, extra=(*found.extra, _FEWEST))
     return found
+
+
+def too_long(job: Job, site: SlurmConfig) -> float | None:
+    """The site's longest walltime in seconds, where a running job has more; else None.
+
+    A kernel that names no time gets the default of its partition.
+    """
+    bound = _bound(site, "time")
+    if bound is None or job.state != "RUNNING" or job.starts is None:
+        return None
+    has = quantities.UNLIMITED if job.ends is None else job.ends - job.starts
+    return bound if has > bound + 60 else None
 
 
 def check(settings: SlurmSettings, site: SlurmConfig) -> None:
@@ -75,7 +90,7 @@ def check(settings: SlurmSettings, site: SlurmConfig) -> None:
             )
         value = getattr(settings, key)
         # what cannot be read may be more: Slurm knows forms that we do not
-        asked = read(str(value)) if value is not None else 0
+        asked = read(str(value)) if value is not None else 0.0
         if asked is None or asked > bound:
             raise UserError(
                 "slurm-limit",

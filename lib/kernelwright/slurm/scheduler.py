@@ -82,6 +82,9 @@ class Scheduler(Protocol):
     def cancel(self, *, ids: Iterable[str] = (), name: str | None = None) -> None:
         """Cancel jobs by id or by name; unknown ones are no error."""
 
+    def shorten(self, job: str, seconds: float) -> None:
+        """Lower the time limit of a job, which its owner may do."""
+
     def address(self, node: str) -> str | None:
         """The network address of a node."""
 
@@ -163,6 +166,11 @@ class Slurm:
         found = self.clients.call("scancel", *([f"--name={name}"] if name else []), *ids)
         if not found.ok and not _UNKNOWN.search(found.stderr):
             raise Unreachable(_words(found))
+
+    def shorten(self, job: str, seconds: float) -> None:
+        """See Scheduler; Slurm counts in minutes."""
+        limit = f"TimeLimit={max(1, round(seconds / 60))}"
+        self.clients.call("scontrol", "update", f"JobId={job}", limit)
 
     def address(self, node: str) -> str | None:
         """See Scheduler: NodeAddr, because node names need no DNS entry."""
