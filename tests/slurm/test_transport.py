@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from kernelwright.slurm.jobstate import JobState
 from kernelwright.slurm.transport import Habits
 from slurm.notebook import LAUNCH
 
@@ -102,3 +103,11 @@ def test_a_success_with_socket_files_is_remembered(bench):
 def test_a_slow_kernel_is_waited_for(bench):
     bench.kernel(launch=LAUNCH.replace(NORMAL, f"sleep 25; {NORMAL}"))
     assert json.loads(bench.start().text_of(CONNECTION))["transport"] == "ipc"
+
+
+def test_launch_sh_waits_longer_in_a_job_unless_told_otherwise(tmp_path):
+    """No front end gives up there after a minute: the broker answers."""
+    state = JobState(tmp_path, {})
+    name = "KERNELWRIGHT_START_LIMIT"
+    assert int(state.kernel_environment({})[name]) >= 300
+    assert state.kernel_environment({name: "50"})[name] == "50"
