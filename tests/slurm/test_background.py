@@ -7,7 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from kernelwright.config.model import SlurmConfig
 from kernelwright.slurm import notices, submission
+from kernelwright.slurm.alerts import Alerts
 from kernelwright.slurm.background import Background
 from kernelwright.slurm.clients import Unreachable
 from kernelwright.slurm.watcher import Watcher
@@ -55,3 +57,15 @@ def test_only_the_nodes_own_folder_is_left_for_the_home(name, kept, monkeypatch)
 )
 def test_silence_is_told_with_what_slurm_says(state, words):
     assert words in notices.contact_lost("7", "n1", 20, state).text
+
+
+def test_each_stretch_of_idleness_is_warned_of_once():
+    """A cell or a widget's callback begins the next one."""
+    said = []
+    cells = SimpleNamespace(idle_since=lambda: idle, say=lambda notice, _: said.append(notice.text))
+    agents = SimpleNamespace(silent=0.0)
+    allocation = SimpleNamespace(job="7", agents=agents, ends=None, stop=said.append)
+    alerts = Alerts(cells, SlurmConfig(limits={"idle": 10}))
+    for idle in (0, 299, 301, 350, 5, 310, 320):  # noqa: B007 - what cells.idle_since says
+        alerts.running(allocation)
+    assert [text.rpartition("ends in ")[2] for text in said] == ["4 min", "4 min"]

@@ -59,15 +59,14 @@ class Alerts:
         left = self.warned_for - time.time()
         self.cells.say(notices.time_limit(allocation.job, left), "limit")
 
-    def cell_started(self) -> None:
-        """Somebody is there."""
-        self.idle_warned = False
-
     def _idle(self, allocation: Allocation, limit: float) -> None:
         left = limit - self.cells.idle_since()
+        near = left <= min(IDLE_WARNING, limit / 2)
         if left <= 0:
             allocation.stop(endings.idle(allocation.job, limit / 60), IDLE_OVER)
-        elif left <= min(IDLE_WARNING, limit / 2) and not self.idle_warned:
+        elif not near:
+            self.idle_warned = False  # a cell or a widget's callback has run since
+        elif not self.idle_warned:
             self.idle_warned = True
             self.cells.say(notices.idle_soon(allocation.job, left), "idle")
 

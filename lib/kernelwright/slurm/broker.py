@@ -191,7 +191,6 @@ class Broker:
             self.cells.refuse(request, self.ending)
         elif attached:
             self.cells.started(request)
-            self.alerts.cell_started()
             self.allocation.agents.send(channel, frames)  # type: ignore[union-attr] # attached
         else:
             self.cells.wait(request, self._notice())
