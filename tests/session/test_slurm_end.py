@@ -167,16 +167,19 @@ def test_only_the_jobs_of_this_session_on_this_host_are_cancelled(tmp_path):
     import socket
 
     host = socket.gethostname()
-    mine = leave(tmp_path, "/tmp/mine", host, "kw-a-1")
-    kept = [leave(tmp_path, "/tmp/other", host, "kw-b-1"), leave(tmp_path, "/tmp/mine", "elsewhere", "kw-c-1")]  # fmt: skip
+    mine = leave(tmp_path, "/tmp/mine", host, "kw-a-0123456789ab")
+    kept = [
+        leave(tmp_path, "/tmp/other", host, "kw-b-0123456789ab"),
+        leave(tmp_path, "/tmp/mine", "elsewhere", "kw-c-0123456789ab"),
+    ]
     slurm = FakeSlurm(away=True)
     with pytest.raises(Unreachable):
         jobs.end_session(lambda: slurm, [tmp_path], "/tmp/mine")
     assert (mine / "owner-t.json").exists(), "`kernelwright jobs clean` finds it later"
     assert not (mine / "agent-t.json").exists(), "its agent finds no keys and ends"
     slurm = FakeSlurm()
-    assert jobs.end_session(lambda: slurm, [tmp_path], "/tmp/mine") == ["kw-a-1"]
-    assert slurm.cancelled == ["kw-a-1"]
+    assert jobs.end_session(lambda: slurm, [tmp_path], "/tmp/mine") == ["kw-a-0123456789ab"]
+    assert slurm.cancelled == ["kw-a-0123456789ab"]
     assert [len(list(folder.iterdir())) for folder in (mine, *kept)] == [0, 2, 2]
 
 
