@@ -94,6 +94,15 @@ printf '%s\\n' "$script" | $real "$@"
 """
 
 
+SLOW_ANSWER = """
+case "$*" in *test-only*) exec $real "$@";; esac
+id=$($real "$@")
+/bin/sleep 6
+echo "$id"
+: >> {folder}/answered
+"""
+
+
 def slow_sbatch(clients, seconds):
     clients.wrap("sbatch", SLOW.format(seconds=seconds, folder=clients.folder))
     return clients.folder / "submitted"
@@ -129,3 +138,16 @@ def test_restart_while_a_slow_sbatch_is_under_way(bench, clients):
     assert any(f"Slurm job {job} on node" in line for line in notebook.lines(cell))
     notebook.shutdown()
     bench.cluster.wait_no_jobs(20)
+
+
+def test_an_agent_that_is_faster_than_sbatchs_answer(bench, clients):
+    """The late answer does not make a running job a waiting one, which a restart could give up."""
+    clients.wrap("sbatch", SLOW_ANSWER.format(folder=clients.folder))
+    notebook = start(bench, clients)
+    job = notebook.ready()
+    bench.cluster.wait((clients.folder / "answered").exists, 30, "sbatch to answer")
+    time.sleep(1)
+    (bench.generation.parent / "launcher.json").write_text('{"slurm": {"partition": "long"}}')
+    notebook.manager.restart_kernel()
+    notebook.client.wait_for_ready(timeout=90)
+    assert notebook.ready() == job

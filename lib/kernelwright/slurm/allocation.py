@@ -165,8 +165,9 @@ class Allocation:
             self._over(endings.of_error(answer))
         elif isinstance(answer, Exception):
             self._over(endings.of_error(UserError("slurm-refused", f"sbatch failed: {answer}")))
-        elif self.record.job is not None and self.record.job != answer:
-            self._cancel_others()  # an earlier broker's submission came through meanwhile
+        elif self.record.job is not None:  # its agent was here before sbatch's answer
+            if self.record.job != answer:
+                self._cancel_others()
         else:
             self.record.job, self.record.phase = answer, "pending"
             self.record.submitted = time.time()
