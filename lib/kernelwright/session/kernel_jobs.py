@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from ..slurm import settings
+from ..slurm import limits, settings
 from .request import bad
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _read(text: str, site: SiteConfig) -> SlurmSettings:
         raise bad(FIELD, error.message, error.hint) from error
     if chosen.extra and not site.form.slurm_options:
         raise bad(FIELD, "other Slurm options are not offered here", "leave out `extra=...`")
-    settings.check_limits(chosen, site.slurm)
+    limits.check(chosen, site.slurm)
     return chosen
 
 

@@ -185,7 +185,7 @@ class Allocation:
         if now >= self.next_sign:
             self.next_sign = now + BEAT
             mine = self.folder.owner(self.record.nonce)
-            self.background.ask("sign", lambda: os.utime(mine), lambda _: None)
+            self.background.ask("sign", lambda: os.utime(mine))
         self.watcher.tick()
 
     # --- what Slurm says (Watcher's listener) ---------------------------------------------------
@@ -206,7 +206,7 @@ class Allocation:
             return
         if (most := limits.too_long(job, self.site)) is not None:
             shorten = self.scheduler.shorten
-            self.background.ask("limit", lambda: shorten(job.id, most), lambda _: None)
+            self.background.ask("limit", lambda: shorten(job.id, most))
         ends = job.ends if job.state == "RUNNING" else None
         if ends != self.ends:
             self.ends = ends
@@ -246,7 +246,6 @@ class Allocation:
         self.background.ask(
             "others",
             lambda: reaper.cancel_others(self.scheduler, name, keep=mine),
-            lambda _: None,
         )
 
     def attached(self, node: str) -> None:
@@ -268,7 +267,6 @@ class Allocation:
         self.background.ask(
             "cancel",
             lambda: reaper.cancel_until_gone(self.scheduler, name, settle=0),
-            lambda _: None,
         )
 
     def hand_over(self) -> None:

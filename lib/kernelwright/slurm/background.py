@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+def _ignore(answer: Any) -> None:
+    """Nobody waits for it: a failure is made good by the next try, or by the job's own end."""
+
+
 class Background:
     """Runs calls aside; the loop polls `fd` and takes the answers with `finish`."""
 
@@ -33,7 +37,9 @@ class Background:
         """Whether a question with one of these tags is under way."""
         return not self._asked.isdisjoint(tags)
 
-    def ask(self, tag: str, question: Callable[[], Any], then: Callable[[Any], None]) -> bool:
+    def ask(
+        self, tag: str, question: Callable[[], Any], then: Callable[[Any], None] = _ignore
+    ) -> bool:
         """Start `question` unless one with this tag is under way.
 
         `then` is called by the loop with the answer, or with the exception that was raised.

@@ -124,7 +124,7 @@ class Cells:
         if isinstance(content, dict) and content.get("language_info"):
             self._learnt = True
             self.info = content
-            self.background.ask("info", lambda: self.known.keep(content), lambda _: None)
+            self.background.ask("info", lambda: self.known.keep(content))
 
     def _is_second_busy(self, frames: Sequence[bytes]) -> bool:
         """Waiting cells were told `busy` already; a second one would confuse their count."""

@@ -17,24 +17,12 @@ from ..model import SlurmSettings
 from ..recipe import parse as recipe_parse
 from ..recipe.reader import Reader
 from . import limits, options
-from .limits import check as check_limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from ..config.model import SlurmConfig
-
-__all__ = [
-    "check_limits",
-    "effective",
-    "from_mapping",
-    "idle_limit",
-    "merge",
-    "of_kernel",
-    "parse_settings",
-    "to_mapping",
-]
 
 KEYS = tuple(f.name for f in fields(SlurmSettings))
 OVERRIDES = "KERNELWRIGHT_SLURM"  # environment variable: the session's settings as a JSON object
