@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import http.cookiejar
 import json
 import os
@@ -245,12 +244,6 @@ class Session:
             except ProcessLookupError:
                 pass
         return self
-
-    def environments(self):
-        """The environment of each process of the job that is still there when it is looked at."""
-        for pid in self.processes():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                yield Path(f"/proc/{pid}/environ").read_bytes()
 
     def processes(self):
         """Every process of the job, kernels included: children of children, by parent."""
